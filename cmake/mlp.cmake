@@ -1,0 +1,65 @@
+# What every folder shares: warnings, sanitizers, the mlp_library() function, the static libraries.
+include(GNUInstallDirs)
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE OFF)
+set(CMAKE_VERIFY_INTERFACE_HEADER_SETS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
+endif()
+# Line tables are what a backtrace needs; full debug information doubles the link.
+string(REPLACE "-g" "-g1" CMAKE_CXX_FLAGS_RELWITHDEBINFO "${CMAKE_CXX_FLAGS_RELWITHDEBINFO}")
+string(REPLACE "-DNDEBUG" "" CMAKE_CXX_FLAGS_RELWITHDEBINFO "${CMAKE_CXX_FLAGS_RELWITHDEBINFO}")
+
+set(MLP_SANITIZE "" CACHE STRING "Sanitizers for the whole build, as -fsanitize= takes them")
+if(MLP_SANITIZE)
+  add_compile_options(-fsanitize=${MLP_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${MLP_SANITIZE})
+endif()
+
+find_program(MLP_CCACHE ccache)
+if(MLP_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${MLP_CCACHE})
+endif()
+find_program(MLP_LLD ld.lld)
+if(MLP_LLD)
+  add_link_options(-fuse-ld=lld)
+endif()
+
+add_library(mlp_warnings INTERFACE)
+target_compile_options(mlp_warnings INTERFACE
+  -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wcast-align
+  -Woverloaded-virtual -Wimplicit-fallthrough -Wvla
+  $<$<CXX_COMPILER_ID:GNU>:-Wduplicated-cond -Wlogical-op -Wno-missing-field-initializers>
+  $<$<CXX_COMPILER_ID:Clang>:-Wno-missing-field-initializers>)
+
+# Third-party headers are not ours to warn about.
+function(mlp_static_library target file)
+  find_library(MLP_LIB_${target} NAMES ${file} REQUIRED)
+  add_library(${target} INTERFACE)
+  target_link_libraries(${target} INTERFACE ${MLP_LIB_${target}} ${ARGN})
+endfunction()
+
+find_package(Threads REQUIRED)
+mlp_static_library(mlp_crypto libcrypto.a Threads::Threads ${CMAKE_DL_LIBS})
+mlp_static_library(mlp_sqlite libsqlite3.a Threads::Threads ${CMAKE_DL_LIBS} m)
+mlp_static_library(mlp_zstd libzstd.a Threads::Threads)
+mlp_static_library(mlp_zlib libz.a)
+mlp_static_library(mlp_yaml libyaml-cpp.a)
+mlp_static_library(mlp_protobuf libprotobuf-lite.a Threads::Threads)
+find_package(fmt REQUIRED)
+
+# mlp_library(NAME core_data HEADERS ... SOURCES ... PUBLIC_DEPENDS ... PRIVATE_DEPENDS ...)
+# makes the static library mlp_<NAME> from the files of this folder. Headers are included from the
+# root of the repository and each must compile alone (target all_verify_interface_header_sets).
+function(mlp_library)
+  cmake_parse_arguments(A "" "NAME" "HEADERS;SOURCES;PUBLIC_DEPENDS;PRIVATE_DEPENDS" ${ARGN})
+  set(target mlp_${A_NAME})
+  add_library(${target} STATIC)
+  target_sources(${target} PRIVATE ${A_SOURCES})
+  target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${A_HEADERS})
+  target_link_libraries(${target} PUBLIC ${A_PUBLIC_DEPENDS} PRIVATE mlp_warnings fmt::fmt ${A_PRIVATE_DEPENDS})
+endfunction()

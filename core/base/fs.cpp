@@ -1,0 +1,265 @@
+// POSIX files with our errors; the order write, fsync, rename, fsync(folder) is what makes a
+// replacement atomic and durable.
+#include "core/base/fs.hpp"
+
+#include "core/base/error.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <thread>
+#include <utility>
+
+namespace mlp {
+
+namespace {
+
+File open_file(const fs::path& path, int flags, unsigned mode, std::string_view action) {
+  int fd = -1;
+  do {
+    fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
+  } while (fd < 0 && errno == EINTR);
+  if (fd < 0) throw system_error(errno, action, path.native());
+  return File(fd);
+}
+
+std::string fd_name(int fd) {
+  return fmt::format("descriptor {}", fd);
+}
+
+fs::path parent_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
+} // namespace
+
+File::~File() {
+  close();
+}
+File::File(File&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+File& File::operator=(File&& other) noexcept {
+  if (this != &other) {
+    close();
+    fd_ = std::exchange(other.fd_, -1);
+  }
+  return *this;
+}
+
+File File::open_read(const fs::path& path) {
+  return open_file(path, O_RDONLY, 0, "read");
+}
+File File::open_append(const fs::path& path, unsigned mode) {
+  return open_file(path, O_WRONLY | O_CREAT | O_APPEND, mode, "write");
+}
+File File::create(const fs::path& path, unsigned mode) {
+  return open_file(path, O_WRONLY | O_CREAT | O_TRUNC, mode, "create");
+}
+
+int File::release() noexcept {
+  return std::exchange(fd_, -1);
+}
+
+void File::close() noexcept {
+  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+}
+
+std::size_t File::read(std::span<std::byte> data) {
+  while (true) {
+    const ssize_t n = ::read(fd_, data.data(), data.size());
+    if (n >= 0) return static_cast<std::size_t>(n);
+    if (errno != EINTR) throw system_error(errno, "read", fd_name(fd_));
+  }
+}
+
+std::size_t File::read_at(std::span<std::byte> data, std::uint64_t offset) const {
+  std::size_t done = 0;
+  while (done < data.size()) {
+    const ssize_t n =
+        ::pread(fd_, data.data() + done, data.size() - done, static_cast<off_t>(offset + done));
+    if (n == 0) break;
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      throw system_error(errno, "read", fd_name(fd_));
+    }
+    done += static_cast<std::size_t>(n);
+  }
+  return done;
+}
+
+void File::write(std::span<const std::byte> data) {
+  while (!data.empty()) {
+    const ssize_t n = ::write(fd_, data.data(), data.size());
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      throw system_error(errno, "write", fd_name(fd_));
+    }
+    data = data.subspan(static_cast<std::size_t>(n));
+  }
+}
+
+void File::write(std::string_view text) {
+  write(std::as_bytes(std::span(text)));
+}
+
+void File::sync() {
+  // EINVAL: a pipe or a special file, which has nothing to sync.
+  if (::fdatasync(fd_) != 0 && errno != EINVAL) throw system_error(errno, "sync", fd_name(fd_));
+}
+
+std::uint64_t File::size() const {
+  struct stat info {};
+  if (::fstat(fd_, &info) != 0) throw system_error(errno, "stat", fd_name(fd_));
+  return static_cast<std::uint64_t>(info.st_size);
+}
+
+std::string read_file(const fs::path& path, std::uint64_t max_bytes) {
+  File file = File::open_read(path);
+  struct stat info {};
+  if (::fstat(file.fd(), &info) != 0) throw system_error(errno, "read", path.native());
+  if (S_ISDIR(info.st_mode)) throw system_error(EISDIR, "read", path.native());
+  const auto too_large = [&] {
+    return Error(ErrorKind::failed,
+                 fmt::format("cannot read '{}': larger than {} bytes", path.native(), max_bytes));
+  };
+  if (static_cast<std::uint64_t>(info.st_size) > max_bytes) throw too_large();
+  std::string content(static_cast<std::size_t>(info.st_size), '\0');
+  std::size_t done = 0;
+  try {
+    while (true) { // /proc files report size 0, and a file may grow while it is read
+      if (done == content.size()) content.resize(content.size() + 4096);
+      const std::size_t n = file.read(std::as_writable_bytes(std::span(content)).subspan(done));
+      if (n == 0) break;
+      done += n;
+      if (done > max_bytes) throw too_large();
+    }
+  } catch (Error& error) {
+    error.add_context(fmt::format("while reading '{}'", path.native()));
+    throw;
+  }
+  content.resize(done);
+  return content;
+}
+
+std::optional<std::string> read_file_if_exists(const fs::path& path, std::uint64_t max_bytes) {
+  try {
+    return read_file(path, max_bytes);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::not_found) return std::nullopt;
+    throw;
+  }
+}
+
+AtomicFile::AtomicFile(const fs::path& target, unsigned mode) : target_(target) {
+  std::string name = (parent_of(target) / fmt::format(".{}.XXXXXX", target.filename().native()));
+  const int fd = ::mkostemp(name.data(), O_CLOEXEC);
+  if (fd < 0) throw system_error(errno, "write", target.native());
+  temporary_ = name;
+  file_ = File(fd);
+  ::fchmod(fd, mode);
+}
+
+AtomicFile::~AtomicFile() {
+  if (!committed_) ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::commit() {
+  try {
+    file_.sync();
+  } catch (Error& error) {
+    error.add_context(fmt::format("while writing '{}'", target_.native()));
+    throw;
+  }
+  file_.close();
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0)
+    throw system_error(errno, "write", target_.native());
+  committed_ = true;
+  sync_directory(parent_of(target_));
+}
+
+void write_file_atomic(const fs::path& path, std::string_view content, unsigned mode) {
+  AtomicFile file(path, mode);
+  try {
+    file.file().write(content);
+  } catch (Error& error) {
+    error.add_context(fmt::format("while writing '{}'", path.native()));
+    throw;
+  }
+  file.commit();
+}
+
+void make_directories(const fs::path& path) {
+  std::error_code code;
+  fs::create_directories(path, code);
+  if (code) throw system_error(code.value(), "create folder", path.native());
+}
+
+void sync_directory(const fs::path& directory) {
+  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  ::fsync(fd);
+  ::close(fd);
+}
+
+bool remove_all(const fs::path& path) {
+  std::error_code code;
+  const auto count = fs::remove_all(path, code);
+  if (code) throw system_error(code.value(), "remove", path.native());
+  return count > 0;
+}
+
+FileLock::FileLock(const fs::path& path, std::string_view what, std::chrono::milliseconds timeout) {
+  file_ = open_file(path, O_RDWR | O_CREAT, 0644, "lock");
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  while (::flock(file_.fd(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EINTR) continue;
+    if (errno != EWOULDBLOCK) throw system_error(errno, "lock", path.native());
+    if (std::chrono::steady_clock::now() >= deadline)
+      throw Error(ErrorKind::conflict, fmt::format("{} is in use by another mlp command", what))
+          .with_hint("wait for it to end, then run this command again");
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
+std::optional<FileLock> FileLock::try_lock(const fs::path& path) {
+  File file = open_file(path, O_RDWR | O_CREAT, 0644, "lock");
+  if (::flock(file.fd(), LOCK_EX | LOCK_NB) == 0) return FileLock(std::move(file));
+  if (errno != EWOULDBLOCK && errno != EINTR) throw system_error(errno, "lock", path.native());
+  return std::nullopt;
+}
+
+std::optional<std::string> unsafe_path_reason(std::string_view path) {
+  if (path.empty()) return "it is empty";
+  if (path.size() > 4096) return "it is longer than 4096 bytes";
+  if (path.front() == '/') return "it is absolute";
+  std::size_t start = 0;
+  while (start <= path.size()) {
+    const std::size_t end = std::min(path.find('/', start), path.size());
+    const std::string_view part = path.substr(start, end - start);
+    if (part.empty()) return "it has an empty component";
+    if (part == "." || part == "..") return "it has a '.' or '..' component";
+    if (part.size() > 255) return "a component is longer than 255 bytes";
+    if (part.find_first_of(std::string_view("\0\\", 2)) != std::string_view::npos)
+      return "it holds a NUL or a backslash";
+    start = end + 1;
+  }
+  return std::nullopt;
+}
+
+TemporaryDirectory::TemporaryDirectory(std::string_view prefix, const fs::path& parent) {
+  const fs::path base = parent.empty() ? fs::temp_directory_path() : parent;
+  std::string name = base / fmt::format("{}XXXXXX", prefix);
+  if (::mkdtemp(name.data()) == nullptr) throw system_error(errno, "create folder", name);
+  path_ = name;
+}
+
+TemporaryDirectory::~TemporaryDirectory() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+} // namespace mlp

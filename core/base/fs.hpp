@@ -1,0 +1,119 @@
+// Files as the project needs them: whole reads with a limit, writes that are atomic and durable,
+// locks that end with their holder, paths from outside that cannot escape.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace mlp {
+
+namespace fs = std::filesystem;
+
+// An open file descriptor. Movable; closes itself.
+class File {
+ public:
+  File() = default;
+  explicit File(int fd) noexcept : fd_(fd) {}
+  ~File();
+  File(File&& other) noexcept;
+  File& operator=(File&& other) noexcept;
+
+  // Throw Error (system_error kinds) that names the path. All open with O_CLOEXEC.
+  [[nodiscard]] static File open_read(const fs::path& path);
+  [[nodiscard]] static File open_append(const fs::path& path, unsigned mode = 0644);
+  [[nodiscard]] static File create(const fs::path& path, unsigned mode = 0644); // truncates
+
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+  [[nodiscard]] bool is_open() const noexcept { return fd_ >= 0; }
+  int release() noexcept;
+  void close() noexcept;
+
+  // Reads up to data.size() bytes; 0 at the end of the file. Retries EINTR. Throws Error.
+  std::size_t read(std::span<std::byte> data);
+  // The same at an offset; does not move the position. Thread-safe.
+  std::size_t read_at(std::span<std::byte> data, std::uint64_t offset) const;
+  // Writes all of it, or throws Error.
+  void write(std::span<const std::byte> data);
+  void write(std::string_view text);
+  void sync(); // fdatasync
+  [[nodiscard]] std::uint64_t size() const;
+
+ private:
+  int fd_ = -1;
+};
+
+// The whole file. Throws Error: not_found, denied, or failed if it is larger than `max_bytes` or
+// not a regular file.
+[[nodiscard]] std::string read_file(const fs::path& path, std::uint64_t max_bytes = 64u << 20);
+// nullopt if there is no such file.
+[[nodiscard]] std::optional<std::string> read_file_if_exists(const fs::path& path,
+                                                             std::uint64_t max_bytes = 64u << 20);
+
+// Writes to a temporary name in the same folder, syncs, renames, syncs the folder: after a crash
+// the old content or the new is there, never a part. Creates no folders.
+void write_file_atomic(const fs::path& path, std::string_view content, unsigned mode = 0644);
+
+// A file being written that becomes visible only by commit(). Destruction without commit removes
+// it.
+class AtomicFile {
+ public:
+  explicit AtomicFile(const fs::path& target, unsigned mode = 0644);
+  ~AtomicFile();
+  AtomicFile(AtomicFile&&) = delete;
+
+  [[nodiscard]] File& file() noexcept { return file_; }
+  [[nodiscard]] const fs::path& temporary_path() const noexcept { return temporary_; }
+  void commit(); // sync, rename, sync the folder
+
+ private:
+  fs::path target_;
+  fs::path temporary_;
+  File file_;
+  bool committed_ = false;
+};
+
+// mkdir -p; throws Error naming the path.
+void make_directories(const fs::path& path);
+// Makes a rename or creation in `directory` durable. Ignores file systems that cannot.
+void sync_directory(const fs::path& directory);
+// Removes a file or tree. True if something was there. Never follows symlinks.
+bool remove_all(const fs::path& path);
+
+// An advisory lock (flock) on a file, which is created if need be. Ends with the process.
+class FileLock {
+ public:
+  // Waits up to `timeout` for the lock, then throws Error(conflict) saying that another mlp holds
+  // `what`.
+  FileLock(const fs::path& path, std::string_view what, std::chrono::milliseconds timeout);
+  // nullopt if someone else holds it now.
+  [[nodiscard]] static std::optional<FileLock> try_lock(const fs::path& path);
+
+ private:
+  explicit FileLock(File file) noexcept : file_(std::move(file)) {}
+  File file_;
+};
+
+// Why `path` (as it stands in a manifest or archive) may not be used below a root, or nullopt if it
+// is safe: relative, no empty, "." or ".." component, no NUL, no backslash, at most 4096 bytes.
+[[nodiscard]] std::optional<std::string> unsafe_path_reason(std::string_view path);
+
+// A new folder under `parent` (default: the system's temporary folder), removed with its content on
+// destruction.
+class TemporaryDirectory {
+ public:
+  explicit TemporaryDirectory(std::string_view prefix = "mlp-", const fs::path& parent = {});
+  ~TemporaryDirectory();
+  TemporaryDirectory(TemporaryDirectory&&) = delete;
+  [[nodiscard]] const fs::path& path() const noexcept { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+} // namespace mlp

@@ -1,0 +1,44 @@
+// Small text tools: units for people, the nearest name for a misspelt one, quoting, valid names.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mlp {
+
+// "512 B", "1.5 KiB", "20.0 MiB".
+[[nodiscard]] std::string format_bytes(std::uint64_t bytes);
+// "60,000"
+[[nodiscard]] std::string format_count(std::uint64_t count);
+
+// Optimal-string-alignment distance (insertions, deletions, substitutions, swaps of neighbours).
+[[nodiscard]] std::size_t edit_distance(std::string_view a, std::string_view b);
+// The candidate nearest to `name`, if near enough to be a slip: at most a third of its length + 1.
+[[nodiscard]] std::optional<std::string> nearest_name(std::string_view name,
+                                                      std::span<const std::string> candidates);
+// "did you mean 'digits'?", or else "known <plural>: a, b, c" (at most 12), or "" with no
+// candidate.
+[[nodiscard]] std::string suggestion_hint(std::string_view name,
+                                          std::span<const std::string> candidates,
+                                          std::string_view plural);
+
+// Names of datasets, tasks, models, remotes: [A-Za-z0-9][A-Za-z0-9._-]{0,127}, without "..".
+[[nodiscard]] bool is_valid_name(std::string_view name);
+
+// One word for /bin/sh, in single quotes where needed.
+[[nodiscard]] std::string shell_quote(std::string_view word);
+
+// Control characters (terminal escapes included) made visible as \xNN; for text from outside that
+// is printed to a terminal.
+[[nodiscard]] std::string printable(std::string_view text);
+[[nodiscard]] bool is_valid_utf8(std::string_view text);
+
+[[nodiscard]] std::vector<std::string> split(std::string_view text, char separator);
+[[nodiscard]] std::string join(std::span<const std::string> parts, std::string_view separator);
+[[nodiscard]] std::string_view trim(std::string_view text);
+
+} // namespace mlp
