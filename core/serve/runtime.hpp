@@ -1,0 +1,51 @@
+// What runs a model. One implementation a folder in backends/runtime.
+#pragma once
+
+#include "core/model/tensor.hpp"
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mlp::serve {
+
+// A loaded model.
+class Runtime {
+ public:
+  virtual ~Runtime() = default;
+
+  // Names, types and shapes of inputs and outputs; valid as long as the object.
+  [[nodiscard]] virtual const model::Signature& signature() const noexcept = 0;
+
+  // Computes the outputs named in `outputs` (empty: all, in the signature's order). Inputs come in
+  // any order. Blocks while it computes. Thread-safe: may be called from many threads at once.
+  // Throws Error(usage) for an input that is missing, unknown, or of the wrong type or shape
+  // (naming it and what was wanted), Error(failed) when the computation fails.
+  [[nodiscard]] virtual std::vector<model::NamedTensor>
+  infer(std::span<const model::NamedTensor> inputs, std::span<const std::string> outputs) const = 0;
+};
+
+// Checks inputs against a signature and throws the Errors that infer() promises. For
+// implementations.
+void check_inputs(const model::Signature& signature, std::span<const model::NamedTensor> inputs);
+
+struct RuntimeOptions {
+  int threads = 0; // for one infer(); 0: the number of CPUs
+};
+
+// A kind of runtime, by name ("native").
+class RuntimeFactory {
+ public:
+  virtual ~RuntimeFactory() = default;
+  [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+  // True if a model folder or file is of a format that this runtime reads.
+  [[nodiscard]] virtual bool accepts(const std::filesystem::path& model) const = 0;
+  // Throws Error: not_found, config (not a model, or an operator it lacks, by name).
+  [[nodiscard]] virtual std::unique_ptr<Runtime> load(const std::filesystem::path& model,
+                                                      const RuntimeOptions& options) const = 0;
+};
+
+} // namespace mlp::serve
