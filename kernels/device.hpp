@@ -194,6 +194,8 @@ class Device {
   virtual ~Device() = default;
   virtual const char* name() const noexcept = 0; // "cpu", "cuda:0"
   virtual int threads() const noexcept = 0;      // of the host that operations use
+  // Operations take ordinary host memory too, so that a caller need not copy a data set.
+  virtual bool reads_host_memory() const noexcept = 0;
 
   // Memory. allocate() never returns null; contents are not initialised.
   virtual void* allocate(std::size_t bytes) = 0;
