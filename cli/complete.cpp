@@ -1,0 +1,149 @@
+// Completion: the same tree as the parser, walked up to the word being typed.
+#include "cli/arguments.hpp"
+#include "cli/completers.hpp"
+#include "cli/session.hpp"
+#include "core/base/error.hpp"
+
+#include <algorithm>
+
+namespace mlp {
+
+namespace {
+
+void add(std::vector<Candidate>& out, std::string_view value, std::string_view description) {
+  const auto same = [&](const Candidate& c) { return c.value == value; };
+  if (std::none_of(out.begin(), out.end(), same))
+    out.push_back({std::string(value), std::string(description)});
+}
+
+void add_options(std::vector<Candidate>& out, std::span<const Option> options) {
+  for (const Option& option : options)
+    add(out, option.name, option.help);
+}
+
+// The next word of every command that begins with `before` ("" or "data").
+void add_commands(std::vector<Candidate>& out, std::string_view before) {
+  for (const Command* command : commands()) {
+    if (command->category == Category::hidden) continue;
+    std::string_view path = command->path;
+    if (!before.empty()) {
+      if (!path.starts_with(before) || path.size() <= before.size() || path[before.size()] != ' ')
+        continue;
+      path.remove_prefix(before.size() + 1);
+      add(out, path, command->summary);
+    } else {
+      const std::size_t space = path.find(' ');
+      add(out, path.substr(0, space), space == std::string_view::npos ? command->summary : "");
+    }
+  }
+}
+
+const Option* named(std::span<const Option> options, std::string_view word) {
+  for (const Option& option : options)
+    if (word == option.name ||
+        (option.letter != 0 && word.size() == 2 && word[0] == '-' && word[1] == option.letter))
+      return &option;
+  return nullptr;
+}
+
+// A Completer may find no project: then there is nothing to suggest.
+std::vector<Candidate> ask(Completer completer, Session& session) {
+  if (completer == nullptr) return {};
+  try {
+    return completer(session);
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
+std::vector<Candidate> complete_words(Session& session, const Command& command,
+                                      std::span<const std::string> words) {
+  std::vector<Option> options = options_of(command);
+  const auto globals = global_options();
+  options.insert(options.end(), globals.begin(), globals.end());
+  std::size_t positional = 0;
+  const Option* open = nullptr; // an option that waits for its value
+  for (const std::string& word : words.first(words.size() - 1)) {
+    if (open != nullptr) {
+      open = nullptr;
+    } else if (word.starts_with("-")) {
+      const Option* option = named(options, word);
+      if (option != nullptr && !option->value.empty()) open = option;
+    } else {
+      ++positional;
+    }
+  }
+  if (open != nullptr) {
+    if (open->name == "--directory") return complete_directories(session);
+    return ask(open->complete, session);
+  }
+  std::vector<Candidate> out;
+  if (words.back().starts_with("-")) {
+    add_options(out, options);
+  } else if (!command.arguments.empty()) {
+    const std::size_t at = std::min(positional, command.arguments.size() - 1);
+    const Argument& argument = command.arguments[at];
+    if (at == positional || argument.repeated) out = ask(argument.complete, session);
+  }
+  return out;
+}
+
+} // namespace
+
+std::vector<Candidate> complete_files(Session&) {
+  return {{":files", ""}};
+}
+std::vector<Candidate> complete_directories(Session&) {
+  return {{":directories", ""}};
+}
+
+std::vector<Candidate> complete_commands(Session&) {
+  std::vector<Candidate> out;
+  for (const Command* command : commands())
+    if (command->category != Category::hidden)
+      out.push_back({std::string(command->path), std::string(command->summary)});
+  return out;
+}
+
+std::vector<Candidate> complete_shells(Session&) {
+  return {{"bash", ""}, {"zsh", ""}, {"fish", ""}};
+}
+
+std::vector<Candidate> complete_line(Session& session, std::span<const std::string> words) {
+  std::vector<Candidate> out;
+  if (words.empty()) return out;
+  // Global options before the command's words.
+  std::size_t at = 0;
+  while (at + 1 < words.size() && words[at].starts_with("-")) {
+    const Option* option = named(global_options(), words[at]);
+    at += option != nullptr && !option->value.empty() ? 2 : 1;
+  }
+  if (at >= words.size()) return complete_directories(session); // after -C
+  const auto rest = words.subspan(at);
+  const Command* command = nullptr;
+  std::size_t used = 0;
+  if (rest.size() > 2) command = find_command(rest[0] + " " + rest[1]);
+  if (command != nullptr) {
+    used = 2;
+  } else if (rest.size() > 1) {
+    command = find_command(rest[0]);
+    used = 1;
+  }
+  if (command != nullptr) {
+    out = complete_words(session, *command, rest.subspan(used));
+  } else if (rest.size() == 1) {
+    if (rest[0].starts_with("-"))
+      add_options(out, global_options());
+    else
+      add_commands(out, "");
+  } else if (rest.size() == 2) {
+    add_commands(out, rest[0]);
+  }
+  const std::string& partial = rest.back();
+  std::erase_if(out, [&](const Candidate& c) {
+    return !c.value.starts_with(":") && !c.value.starts_with(partial);
+  });
+  return out;
+}
+
+} // namespace mlp

@@ -1,0 +1,20 @@
+// Names that exist, for completion: one function a kind of name. Each file that knows a kind of
+// name defines its function; all are declared here.
+#pragma once
+
+#include "cli/command.hpp"
+
+namespace mlp {
+
+// The shell completes these itself.
+std::vector<Candidate> complete_files(Session&);
+std::vector<Candidate> complete_directories(Session&);
+
+std::vector<Candidate> complete_commands(Session&);
+std::vector<Candidate> complete_shells(Session&);
+
+// What may follow `words`, the last of which is being typed (it may be empty).
+[[nodiscard]] std::vector<Candidate> complete_line(Session& session,
+                                                   std::span<const std::string> words);
+
+} // namespace mlp
