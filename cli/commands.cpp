@@ -8,14 +8,15 @@ namespace mlp {
 extern const Command complete_command;
 extern const Command completion_command;
 extern const Command describe_command;
+extern const Command doctor_command;
 extern const Command man_command;
 extern const Command parse_command;
 extern const Command version_command;
 
 std::span<const Command* const> commands() {
   static const Command* const table[] = {
-      &completion_command, &version_command, &complete_command,
-      &describe_command,   &man_command,     &parse_command,
+      &doctor_command,   &completion_command, &version_command, &complete_command,
+      &describe_command, &man_command,        &parse_command,
   };
   return table;
 }

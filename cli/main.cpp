@@ -38,10 +38,11 @@ void apply_globals(const Arguments& arguments, OutputOptions& options) {
     if (::chdir(directory->c_str()) != 0) throw system_error(errno, "enter folder", *directory);
 }
 
-void run(const std::vector<std::string>& words, OutputOptions& options) {
+int run(const std::vector<std::string>& words, OutputOptions& options) {
   ParsedLine line = parse_line(words);
   const bool raw = line.command != nullptr && line.command->raw;
   if (!raw) apply_globals(line.arguments, options);
+  int code = 0;
   Output output(options);
   set_log_sink(&output.log_sink());
   if (line.command == nullptr) {
@@ -60,9 +61,11 @@ void run(const std::vector<std::string>& words, OutputOptions& options) {
     const Command& command = *line.command;
     Session session(std::move(line), output);
     command.run(session);
+    code = session.exit_code();
   }
   output.finish();
   set_log_sink(nullptr);
+  return code;
 }
 
 int report(const Error& error, const OutputOptions& options) {
@@ -77,8 +80,7 @@ int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   OutputOptions options = early_options(words);
   try {
-    run(words, options);
-    return 0;
+    return run(words, options);
   } catch (const Error& error) {
     return report(error, options);
   } catch (const std::bad_alloc&) {

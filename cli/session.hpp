@@ -34,12 +34,18 @@ class Session {
   // mlp.yaml, parsed once. Throws Error(config) with the position.
   [[nodiscard]] const config::ProjectFile& project_file();
 
+  // For a command whose result, once emitted, tells of a failure (a check that failed): the program
+  // then exits with that kind's code, without an error message.
+  void set_verdict(ErrorKind kind) noexcept { exit_code_ = mlp::exit_code(kind); }
+  [[nodiscard]] int exit_code() const noexcept { return exit_code_; }
+
   // Stops on SIGINT and SIGTERM; the first call installs the handlers.
   [[nodiscard]] std::stop_token stop_token();
 
  private:
   ParsedLine line_;
   Output& output_;
+  int exit_code_ = 0;
   std::unique_ptr<config::Settings> settings_;
   std::unique_ptr<config::Project> project_;
   std::unique_ptr<config::ProjectFile> project_file_;
