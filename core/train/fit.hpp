@@ -53,8 +53,8 @@ struct FitSpec {
   std::int64_t patience = 0;
   double min_delta = 0.0;
 
-  // Checkpoint file; empty: none. Written (atomically) after an epoch or every
-  // checkpoint_seconds, whichever comes first, and when stopped.
+  // Checkpoint file; empty: none; its folder exists. Written (atomically) after an epoch, but not
+  // more than once a second, within one every checkpoint_seconds, at the end, and when stopped.
   std::filesystem::path checkpoint;
   double checkpoint_seconds = 30.0;
   bool resume = true; // go on from the checkpoint if the file exists

@@ -1,0 +1,108 @@
+// The network on a device: forward passes, and the training step as one sequence of fused
+// operations on buffers that are made once. What fit() and predict() are built on.
+#pragma once
+
+#include "core/base/error.hpp"
+#include "core/train/fit.hpp"
+#include "core/train/network.hpp"
+#include "kernels/device.hpp"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace mlp::train {
+
+// A kernels::Error in the project's own terms.
+[[nodiscard]] Error translate(const kernels::Error& error);
+
+// Runs `body`; a kernels::Error that leaves it becomes an mlp::Error.
+template <class Body>
+decltype(auto) with_device_errors(Body&& body) {
+  try {
+    return std::forward<Body>(body)();
+  } catch (const kernels::Error& error) {
+    throw translate(error);
+  }
+}
+
+// Not thread-safe; owns its device buffers; the device must outlive it. Throws kernels::Error.
+class Engine {
+ public:
+  // For batches of at most max_rows; without `training` it has no gradients and optimiser state.
+  Engine(kernels::Device& device, const Network& network, std::int64_t max_rows, bool training);
+
+  // Copies parameters and statistics to the device, or back. Both wait.
+  void load(const Network& network);
+  void store(Network& network) const;
+  // Optimiser state on the host, for checkpoints: first and second moment, or velocity and
+  // nothing. Both wait.
+  [[nodiscard]] std::vector<float> optimizer_state() const;
+  void set_optimizer_state(const std::vector<float>& state);
+
+  // Where the caller assembles a batch: inputs (rows x inputs), labels or targets.
+  [[nodiscard]] float* input() const noexcept { return input_.as<float>(); }
+  [[nodiscard]] std::int32_t* labels() const noexcept { return labels_.as<std::int32_t>(); }
+  [[nodiscard]] float* targets() const noexcept { return targets_.as<float>(); }
+  [[nodiscard]] kernels::LossStats* stats() const noexcept {
+    return stats_.as<kernels::LossStats>();
+  }
+  [[nodiscard]] kernels::StepState* state() const noexcept {
+    return state_.as<kernels::StepState>();
+  }
+
+  // Makes what batches of `rows` need, so that the steps allocate nothing.
+  void prepare(std::int64_t rows);
+
+  struct LossSpec {
+    Loss kind = Loss::cross_entropy;
+    float huber_delta = 1.0F;
+    const float* class_weights = nullptr; // on the device, or null
+  };
+  // Outputs of input() without dropout and with the running statistics: rows x outputs.
+  float* infer(std::int64_t rows);
+  // Adds the loss of the last infer() against labels() or targets() to stats().
+  void add_loss(std::int64_t rows, const LossSpec& loss);
+  // Forward, loss (added to stats()) and gradients of a batch; then update() moves the parameters.
+  void backpropagate(std::int64_t rows, const LossSpec& loss);
+  void update(const Optimizer& optimizer);
+
+  // For tests: gradients of the last backpropagate(), laid out as Network::values().
+  [[nodiscard]] std::vector<float> gradients() const;
+
+ private:
+  struct Layer {
+    std::int64_t inputs = 0, outputs = 0;
+    LayerOffsets at;
+    bool last = false, batch_norm = false;
+    float dropout = 0.0F;
+    kernels::Activation activation = kernels::Activation::none;
+    // Dense output; its normalised form (else the same); after activation and dropout (the same
+    // where the backward pass allows it).
+    float *z = nullptr, *normal = nullptr, *y = nullptr;
+    float *mean = nullptr, *inv_std = nullptr; // of the batch
+    std::vector<kernels::Buffer> owned;
+  };
+  struct Plans { // one a layer
+    std::vector<std::unique_ptr<kernels::MatmulPlan>> infer, forward, weight, data;
+  };
+
+  float* loss_gradient(std::int64_t rows, const LossSpec& loss, float* gradient);
+  kernels::Buffer floats(std::int64_t count);
+  std::unique_ptr<kernels::MatmulPlan> plan(const kernels::MatmulSpec& spec);
+  const Plans& plans(std::int64_t rows);
+
+  kernels::Device& device_;
+  kernels::Stream stream_;
+  bool training_;
+  std::int64_t max_rows_, size_, decayed_, statistics_size_;
+  std::vector<Layer> layers_;
+  std::map<std::int64_t, Plans> plans_;
+  kernels::Buffer values_, statistics_, gradients_, first_, second_;
+  kernels::Buffer input_, labels_, targets_, stats_, state_;
+  kernels::Buffer gradient_a_, gradient_b_, workspace_;
+};
+
+} // namespace mlp::train
