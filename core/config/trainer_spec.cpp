@@ -97,8 +97,8 @@ void check_data(const TrainerSpec& spec, Checks& checks) {
              "may not hold quotes or line ends");
   checks.count("data.skip_rows", data.skip_rows, 0, 1'000'000);
   check_columns(data, checks);
-  checks.add(data.train_labels.empty() == data.train.empty() || data.train_labels.empty(),
-             "data.train_labels", "is given without 'train'");
+  checks.add(data.train_labels.empty() || !data.train.empty(), "data.train_labels",
+             "is given without 'train'");
   checks.add(data.validation_labels.empty() || !data.validation.empty(), "data.validation_labels",
              "is given without 'validation'");
   checks.add(data.test_labels.empty() || !data.test.empty(), "data.test_labels",

@@ -1,0 +1,31 @@
+// Bytes of a data file, plain or gzip (told by its first bytes, not its name), read in pieces.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace mlp::train {
+
+// Not thread-safe.
+class ByteSource {
+ public:
+  virtual ~ByteSource() = default;
+  // Reads up to data.size() bytes; 0 at the end and only there. Blocks. Throws Error: failed for
+  // the system's errors, integrity for a gzip stream that is damaged or ends early.
+  virtual std::size_t read(std::span<char> data) = 0;
+  // What errors call it, e.g. "data/train.csv".
+  [[nodiscard]] virtual const std::string& name() const noexcept = 0;
+};
+
+// Throws Error(not_found, denied, failed) if `path` is no readable regular file. `name` is what
+// errors call it; empty: the path.
+[[nodiscard]] std::unique_ptr<ByteSource> open_source(const std::filesystem::path& path,
+                                                      std::string name = {});
+// Bytes in memory, gzip or plain; `data` must outlive the source.
+[[nodiscard]] std::unique_ptr<ByteSource> memory_source(std::span<const char> data,
+                                                        std::string name);
+
+} // namespace mlp::train
