@@ -1,0 +1,70 @@
+// Everything a reader knows about a run, from its journals: they are the truth, and reading them
+// needs no lock and changes nothing.
+#pragma once
+
+#include "core/base/time.hpp"
+#include "core/track/machine.hpp"
+#include "core/track/run_folder.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace mlp::track {
+
+// A transition as it stands in the journal.
+struct StateChange {
+  RunState state = RunState::pending;
+  WallTime time{};
+  std::string reason;
+};
+
+struct RunRecord {
+  RunFolder folder;
+  RunSpec spec;
+
+  RunState state = RunState::pending;
+  std::string reason;              // of the state
+  WallTime since{};                // of the state
+  std::vector<StateChange> states; // the last 1,000
+  int attempts = 0;                // times that it went to starting
+  std::optional<WallTime> started; // of the last attempt
+  std::optional<WallTime> ended;
+  std::optional<int> exit_code; // of the program: 128 + signal if a signal ended it
+  std::optional<ProcessIdentity> submitter, supervisor, program; // of the last attempt
+  std::optional<std::string> cancel_reason; // somebody asked this attempt to stop
+  std::vector<std::string> models;          // registered from it: "digits@3"
+  std::vector<std::string> warnings;        // of the supervisor; the last 100
+
+  std::map<std::string, double> metrics; // the last value of each; at most 1,000 names
+  std::uint64_t points = 0;              // lines of metrics
+  std::size_t damaged = 0;               // lines of events or metrics that could not be read
+
+  // Where reading ended, to see later whether there is more.
+  std::uint64_t events_end = 0, metrics_end = 0;
+};
+
+// Reads a run and, if its journal says that it is active, looks whether its supervisor still is
+// (see settle). Throws Error: not_found, config if spec.json is damaged, denied.
+[[nodiscard]] RunRecord read_run(const RunFolder& run);
+
+// Without the look at processes: what the journals say.
+[[nodiscard]] RunRecord read_journals(const RunFolder& run);
+
+// Turns an active record into `lost` if its supervisor is gone, with the reason: it was killed, or
+// the machine restarted; or if it never began although its submitter ended. A supervisor on another
+// host is taken to be alive. Writes nothing.
+void settle(RunRecord& record, WallTime now);
+
+// The value of one metric over time, in the order reported.
+struct MetricPoint {
+  std::optional<double> step;
+  double value = 0.0;
+};
+// All points of `name`, at most `limit` of the last ones. Throws Error(denied, failed).
+[[nodiscard]] std::vector<MetricPoint> read_metric(const RunFolder& run, std::string_view name,
+                                                   std::size_t limit = 1u << 20);
+
+} // namespace mlp::track

@@ -1,0 +1,197 @@
+#include "core/base/error.hpp"
+#include "core/base/ids.hpp"
+#include "core/base/json.hpp"
+#include "core/db/database.hpp"
+#include "core/track/run_folder.hpp"
+#include "core/track/run_index.hpp"
+
+#include <catch2/catch.hpp>
+#include <sys/stat.h>
+#include <unistd.h>
+
+using namespace mlp;
+using namespace mlp::track;
+
+namespace {
+
+struct Fixture {
+  TemporaryDirectory folder;
+  IndexPaths paths{folder.path() / "runs", folder.path() / "index.db", folder.path() / "lock"};
+  WallTime now = *parse_time("2026-01-01T00:00:00.000Z");
+
+  RunFolder add(std::string_view task = "train") {
+    RunSpec spec;
+    now += std::chrono::seconds(1);
+    spec.id = new_run_id(now);
+    spec.created = now;
+    spec.task = task;
+    spec.params = {{"lr", "0.1"}};
+    return create_run(paths.runs, spec, "", "test");
+  }
+  static void end(const RunFolder& run, RunState state) {
+    RunWriter writer(run);
+    writer.state(RunState::queued, "");
+    writer.state(RunState::starting, "");
+    writer.state(RunState::running, "");
+    JournalWriter(run.metrics()).append({{"loss", 0.5}});
+    writer.state(state, "because", {{"exit_code", 0}});
+  }
+  std::string fresh_dump() {
+    RunIndex index({paths.runs, folder.path() / "other.db", folder.path() / "other.lock"});
+    index.rebuild();
+    return index.dump();
+  }
+};
+
+} // namespace
+
+TEST_CASE("an index that was kept up to date equals one made anew", "[track]") {
+  Fixture f;
+  RunIndex index(f.paths);
+  CHECK(index.sync() == 0);
+  CHECK(index.list().empty());
+  const RunFolder first = f.add();
+  const RunFolder second = f.add("eval");
+  CHECK(index.sync() == 2);
+  CHECK(index.dump() == f.fresh_dump());
+  Fixture::end(first, RunState::succeeded);
+  Fixture::end(second, RunState::failed);
+  CHECK(index.sync() == 2);
+  CHECK(index.sync() == 0);
+  CHECK(index.dump() == f.fresh_dump());
+  RunWriter(second).state(RunState::queued, "resumed");
+  CHECK(index.sync() == 1);
+  const RunFolder third = f.add();
+  remove_run(first);
+  index.sync();
+  CHECK(index.dump() == f.fresh_dump());
+
+  const auto rows = index.list();
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[0].id == third.id()); // newest first
+  CHECK(rows[1].metrics.at("loss") == 0.5);
+  CHECK(rows[1].params.at("lr") == "0.1");
+  CHECK(index.is_stored());
+}
+
+TEST_CASE("list filters by state and task and stops at its limit", "[track]") {
+  Fixture f;
+  for (int i = 0; i < 3; ++i)
+    Fixture::end(f.add(), RunState::succeeded);
+  Fixture::end(f.add("eval"), RunState::failed);
+  RunIndex index(f.paths);
+  index.sync();
+  CHECK(index.list({{RunState::succeeded}, "", 0}).size() == 3);
+  CHECK(index.list({{RunState::succeeded, RunState::failed}, "", 0}).size() == 4);
+  CHECK(index.list({{}, "eval", 0}).size() == 1);
+  CHECK(index.list({{}, "", 2}).size() == 2);
+  CHECK(index.list({{}, "x' OR 1 --", 0}).empty());
+  CHECK(index.ids_containing("20260101", 10).size() == 4);
+  CHECK(index.ids_containing("%", 10).empty());
+}
+
+TEST_CASE("a damaged, cut or foreign index is made anew without a word to the user", "[track]") {
+  Fixture f;
+  Fixture::end(f.add(), RunState::succeeded);
+  Fixture::end(f.add(), RunState::failed);
+  {
+    RunIndex index(f.paths);
+    index.sync();
+  }
+  const std::string wanted = f.fresh_dump();
+  std::string content = read_file(f.paths.database);
+  SECTION("not a database") {
+    write_file_atomic(f.paths.database, std::string(5000, 'x'));
+  }
+  SECTION("empty") {
+    write_file_atomic(f.paths.database, "");
+  }
+  SECTION("cut") {
+    write_file_atomic(f.paths.database, content.substr(0, content.size() / 2));
+  }
+  SECTION("pages overwritten") {
+    std::fill(content.begin() + 4200, content.end(), '\xff');
+    write_file_atomic(f.paths.database, content);
+  }
+  SECTION("deleted") {
+    fs::remove(f.paths.database);
+  }
+  RunIndex index(f.paths);
+  index.sync();
+  CHECK(index.list().size() == 2);
+  CHECK(index.dump() == wanted);
+  CHECK(index.is_stored());
+}
+
+TEST_CASE("an index of a newer mlp stays as it is, and reading works", "[track]") {
+  Fixture f;
+  Fixture::end(f.add(), RunState::succeeded);
+  {
+    db::Database database(f.paths.database);
+    database.execute("CREATE TABLE new_shape(x); PRAGMA user_version=99;");
+  }
+  RunIndex index(f.paths);
+  index.sync();
+  CHECK(index.list().size() == 1);
+  CHECK_FALSE(index.is_stored());
+  CHECK(db::Database(f.paths.database, db::OpenMode::read_only).schema_version() == 99);
+}
+
+TEST_CASE("a project that cannot be written is listed from memory", "[track]") {
+  if (::geteuid() == 0) {
+    // root writes anywhere: a folder where the file should be has the same effect
+    Fixture f;
+    Fixture::end(f.add(), RunState::succeeded);
+    fs::create_directories(f.paths.database);
+    RunIndex index(f.paths);
+    index.sync();
+    CHECK(index.list().size() == 1);
+    CHECK_FALSE(index.is_stored());
+    return;
+  }
+  Fixture f;
+  Fixture::end(f.add(), RunState::succeeded);
+  ::chmod(f.folder.path().c_str(), 0555);
+  RunIndex index(f.paths);
+  index.sync();
+  CHECK(index.list().size() == 1);
+  CHECK_FALSE(index.is_stored());
+  ::chmod(f.folder.path().c_str(), 0755);
+}
+
+TEST_CASE("a run that cannot be read is listed with the reason", "[track]") {
+  Fixture f;
+  const RunFolder run = f.add();
+  write_file_atomic(run.spec(), "{");
+  RunIndex index(f.paths);
+  index.sync();
+  const auto rows = index.list();
+  REQUIRE(rows.size() == 1);
+  CHECK(rows[0].problem.find("spec.json") != std::string::npos);
+  CHECK(index.dump() == f.fresh_dump());
+}
+
+TEST_CASE("a run is found by any part of its id that is its own", "[track]") {
+  Fixture f;
+  const auto fails = [&](std::string_view reference) {
+    try {
+      (void)find_run(f.paths.runs, reference);
+    } catch (const Error& error) {
+      return error.message() + " / " + (error.hints().empty() ? "" : error.hints().front());
+    }
+    return std::string("found");
+  };
+  CHECK(fails("latest") == "no run 'latest' / there is no run yet: start one with mlp train");
+  const std::string first = f.add().id();
+  const std::string second = f.add().id();
+  CHECK(find_run(f.paths.runs, first) == first);
+  CHECK(find_run(f.paths.runs, first.substr(16)) == first);
+  CHECK(find_run(f.paths.runs, "latest") == second);
+  CHECK(fails("2026") ==
+        "'2026' is part of the ids of 2 runs / they are: " + second + ", " + first);
+  CHECK(fails("") == "no run '' / see them with: mlp runs ls");
+  std::string slip = first;
+  slip[18] = slip[18] == 'a' ? 'b' : 'a';
+  CHECK(fails(slip).starts_with("no run '" + slip + "' / did you mean '"));
+  CHECK(fails("../../etc").starts_with("no run '../../etc'"));
+}
