@@ -98,6 +98,14 @@ Error system_error(int errno_value, std::string_view action, std::string_view su
   case EDQUOT:
     hint = "free some space and run the command again; nothing stored was lost";
     break;
+  case EMFILE:
+  case ENFILE:
+    hint = "raise the limit of open files: ulimit -n 65536";
+    break;
+  case EEXIST:
+  case ETXTBSY:
+    kind = ErrorKind::conflict;
+    break;
   case ECONNREFUSED:
   case EHOSTUNREACH:
   case ENETUNREACH:

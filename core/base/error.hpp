@@ -52,7 +52,8 @@ class Error : public std::exception {
 };
 
 // An Error for the failed system call whose errno is `errno_value`: "cannot <action> '<subject>':
-// <reason>". ENOENT is not_found, EACCES/EPERM/EROFS denied, ENOSPC/EDQUOT failed with a hint.
+// <reason>". ENOENT is not_found, EACCES/EPERM/EROFS denied, EEXIST conflict, ENOSPC/EDQUOT failed
+// with a hint.
 [[nodiscard]] Error system_error(int errno_value, std::string_view action,
                                  std::string_view subject);
 

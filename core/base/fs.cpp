@@ -3,6 +3,8 @@
 #include "core/base/fs.hpp"
 
 #include "core/base/error.hpp"
+#include "core/base/ids.hpp"
+#include "core/base/process.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -10,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <thread>
@@ -25,11 +28,7 @@ File open_file(const fs::path& path, int flags, unsigned mode, std::string_view 
     fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
   } while (fd < 0 && errno == EINTR);
   if (fd < 0) throw system_error(errno, action, path.native());
-  return File(fd);
-}
-
-std::string fd_name(int fd) {
-  return fmt::format("descriptor {}", fd);
+  return File(fd, path.native());
 }
 
 fs::path parent_of(const fs::path& path) {
@@ -41,11 +40,13 @@ fs::path parent_of(const fs::path& path) {
 File::~File() {
   close();
 }
-File::File(File&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+File::File(File&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), name_(std::move(other.name_)) {}
 File& File::operator=(File&& other) noexcept {
   if (this != &other) {
     close();
     fd_ = std::exchange(other.fd_, -1);
+    name_ = std::move(other.name_);
   }
   return *this;
 }
@@ -68,11 +69,15 @@ void File::close() noexcept {
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }
 
+std::string File::name() const {
+  return name_.empty() ? fmt::format("descriptor {}", fd_) : name_;
+}
+
 std::size_t File::read(std::span<std::byte> data) {
   while (true) {
     const ssize_t n = ::read(fd_, data.data(), data.size());
     if (n >= 0) return static_cast<std::size_t>(n);
-    if (errno != EINTR) throw system_error(errno, "read", fd_name(fd_));
+    if (errno != EINTR) throw system_error(errno, "read", name());
   }
 }
 
@@ -84,7 +89,7 @@ std::size_t File::read_at(std::span<std::byte> data, std::uint64_t offset) const
     if (n == 0) break;
     if (n < 0) {
       if (errno == EINTR) continue;
-      throw system_error(errno, "read", fd_name(fd_));
+      throw system_error(errno, "read", name());
     }
     done += static_cast<std::size_t>(n);
   }
@@ -96,7 +101,7 @@ void File::write(std::span<const std::byte> data) {
     const ssize_t n = ::write(fd_, data.data(), data.size());
     if (n < 0) {
       if (errno == EINTR) continue;
-      throw system_error(errno, "write", fd_name(fd_));
+      throw system_error(errno, "write", name());
     }
     data = data.subspan(static_cast<std::size_t>(n));
   }
@@ -108,20 +113,24 @@ void File::write(std::string_view text) {
 
 void File::sync() {
   // EINVAL: a pipe or a special file, which has nothing to sync.
-  if (::fdatasync(fd_) != 0 && errno != EINVAL) throw system_error(errno, "sync", fd_name(fd_));
+  if (::fdatasync(fd_) != 0 && errno != EINVAL) throw system_error(errno, "sync", name());
 }
 
 std::uint64_t File::size() const {
   struct stat info {};
-  if (::fstat(fd_, &info) != 0) throw system_error(errno, "stat", fd_name(fd_));
+  if (::fstat(fd_, &info) != 0) throw system_error(errno, "stat", name());
   return static_cast<std::uint64_t>(info.st_size);
 }
 
 std::string read_file(const fs::path& path, std::uint64_t max_bytes) {
-  File file = File::open_read(path);
+  // O_NONBLOCK: to open a named pipe would otherwise wait for its writer; it does nothing to files.
+  File file = open_file(path, O_RDONLY | O_NONBLOCK, 0, "read");
   struct stat info {};
   if (::fstat(file.fd(), &info) != 0) throw system_error(errno, "read", path.native());
   if (S_ISDIR(info.st_mode)) throw system_error(EISDIR, "read", path.native());
+  if (!S_ISREG(info.st_mode))
+    throw Error(ErrorKind::failed,
+                fmt::format("cannot read '{}': not a regular file", path.native()));
   const auto too_large = [&] {
     return Error(ErrorKind::failed,
                  fmt::format("cannot read '{}': larger than {} bytes", path.native(), max_bytes));
@@ -129,17 +138,12 @@ std::string read_file(const fs::path& path, std::uint64_t max_bytes) {
   if (static_cast<std::uint64_t>(info.st_size) > max_bytes) throw too_large();
   std::string content(static_cast<std::size_t>(info.st_size), '\0');
   std::size_t done = 0;
-  try {
-    while (true) { // /proc files report size 0, and a file may grow while it is read
-      if (done == content.size()) content.resize(content.size() + 4096);
-      const std::size_t n = file.read(std::as_writable_bytes(std::span(content)).subspan(done));
-      if (n == 0) break;
-      done += n;
-      if (done > max_bytes) throw too_large();
-    }
-  } catch (Error& error) {
-    error.add_context(fmt::format("while reading '{}'", path.native()));
-    throw;
+  while (true) { // /proc files report size 0, and a file may grow while it is read
+    if (done == content.size()) content.resize(content.size() + content.size() / 2 + 4096);
+    const std::size_t n = file.read(std::as_writable_bytes(std::span(content)).subspan(done));
+    if (n == 0) break;
+    done += n;
+    if (done > max_bytes) throw too_large();
   }
   content.resize(done);
   return content;
@@ -154,13 +158,22 @@ std::optional<std::string> read_file_if_exists(const fs::path& path, std::uint64
   }
 }
 
-AtomicFile::AtomicFile(const fs::path& target, unsigned mode) : target_(target) {
-  std::string name = (parent_of(target) / fmt::format(".{}.XXXXXX", target.filename().native()));
-  const int fd = ::mkostemp(name.data(), O_CLOEXEC);
+AtomicFile::AtomicFile(const fs::path& target, std::optional<unsigned> mode) : target_(target) {
+  int fd = -1;
+  for (int attempt = 0; fd < 0 && attempt < 8; ++attempt) {
+    // Cut, so that the temporary name of the longest allowed name is allowed too.
+    temporary_ = parent_of(target) /
+                 fmt::format(".{}.{}", target.filename().native().substr(0, 200), random_token(10));
+    fd = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0 && errno != EEXIST && errno != EINTR) break;
+  }
   if (fd < 0) throw system_error(errno, "write", target.native());
-  temporary_ = name;
-  file_ = File(fd);
-  ::fchmod(fd, mode);
+  file_ = File(fd, target.native());
+  if (mode && ::fchmod(fd, *mode) != 0) {
+    const int error = errno;
+    ::unlink(temporary_.c_str()); // no destructor runs
+    throw system_error(error, "set the mode of", target.native());
+  }
 }
 
 AtomicFile::~AtomicFile() {
@@ -168,12 +181,7 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::commit() {
-  try {
-    file_.sync();
-  } catch (Error& error) {
-    error.add_context(fmt::format("while writing '{}'", target_.native()));
-    throw;
-  }
+  file_.sync();
   file_.close();
   if (::rename(temporary_.c_str(), target_.c_str()) != 0)
     throw system_error(errno, "write", target_.native());
@@ -181,14 +189,10 @@ void AtomicFile::commit() {
   sync_directory(parent_of(target_));
 }
 
-void write_file_atomic(const fs::path& path, std::string_view content, unsigned mode) {
+void write_file_atomic(const fs::path& path, std::string_view content,
+                       std::optional<unsigned> mode) {
   AtomicFile file(path, mode);
-  try {
-    file.file().write(content);
-  } catch (Error& error) {
-    error.add_context(fmt::format("while writing '{}'", path.native()));
-    throw;
-  }
+  file.file().write(content);
   file.commit();
 }
 
@@ -251,7 +255,15 @@ std::optional<std::string> unsafe_path_reason(std::string_view path) {
 }
 
 TemporaryDirectory::TemporaryDirectory(std::string_view prefix, const fs::path& parent) {
-  const fs::path base = parent.empty() ? fs::temp_directory_path() : parent;
+  fs::path base = parent;
+  if (base.empty()) {
+    std::error_code code;
+    base = fs::temp_directory_path(code);
+    if (code)
+      throw system_error(code.value(), "use the temporary folder",
+                         get_env("TMPDIR").value_or("/tmp"))
+          .with_hint("set TMPDIR to a folder that exists");
+  }
   std::string name = base / fmt::format("{}XXXXXX", prefix);
   if (::mkdtemp(name.data()) == nullptr) throw system_error(errno, "create folder", name);
   path_ = name;

@@ -10,16 +10,18 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace mlp {
 
 namespace fs = std::filesystem;
 
-// An open file descriptor. Movable; closes itself.
+// An open file descriptor. Movable; closes itself. Its errors name the path it was opened by, or
+// the `name` it was given ("standard input").
 class File {
  public:
   File() = default;
-  explicit File(int fd) noexcept : fd_(fd) {}
+  explicit File(int fd, std::string name = {}) noexcept : fd_(fd), name_(std::move(name)) {}
   ~File();
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;
@@ -31,6 +33,8 @@ class File {
 
   [[nodiscard]] int fd() const noexcept { return fd_; }
   [[nodiscard]] bool is_open() const noexcept { return fd_ >= 0; }
+  // As errors show it: the path or name, else "descriptor 5".
+  [[nodiscard]] std::string name() const;
   int release() noexcept;
   void close() noexcept;
 
@@ -46,24 +50,27 @@ class File {
 
  private:
   int fd_ = -1;
+  std::string name_;
 };
 
 // The whole file. Throws Error: not_found, denied, or failed if it is larger than `max_bytes` or
-// not a regular file.
+// not a regular file. Does not block on a pipe that nobody writes to.
 [[nodiscard]] std::string read_file(const fs::path& path, std::uint64_t max_bytes = 64u << 20);
 // nullopt if there is no such file.
 [[nodiscard]] std::optional<std::string> read_file_if_exists(const fs::path& path,
                                                              std::uint64_t max_bytes = 64u << 20);
 
 // Writes to a temporary name in the same folder, syncs, renames, syncs the folder: after a crash
-// the old content or the new is there, never a part. Creates no folders.
-void write_file_atomic(const fs::path& path, std::string_view content, unsigned mode = 0644);
+// the old content or the new is there, never a part. Creates no folders. A symlink at `path` is
+// itself replaced.
+void write_file_atomic(const fs::path& path, std::string_view content,
+                       std::optional<unsigned> mode = std::nullopt);
 
 // A file being written that becomes visible only by commit(). Destruction without commit removes
-// it.
+// it. Errors name the target. The file gets exactly `mode`; without one, 0666 less the umask.
 class AtomicFile {
  public:
-  explicit AtomicFile(const fs::path& target, unsigned mode = 0644);
+  explicit AtomicFile(const fs::path& target, std::optional<unsigned> mode = std::nullopt);
   ~AtomicFile();
   AtomicFile(AtomicFile&&) = delete;
 
@@ -88,8 +95,8 @@ bool remove_all(const fs::path& path);
 // An advisory lock (flock) on a file, which is created if need be. Ends with the process.
 class FileLock {
  public:
-  // Waits up to `timeout` for the lock, then throws Error(conflict) saying that another mlp holds
-  // `what`.
+  // Waits up to `timeout` (0: not at all) for the lock, then throws Error(conflict) saying that
+  // another mlp holds `what`. Two locks on one path exclude each other in one process too.
   FileLock(const fs::path& path, std::string_view what, std::chrono::milliseconds timeout);
   // nullopt if someone else holds it now.
   [[nodiscard]] static std::optional<FileLock> try_lock(const fs::path& path);

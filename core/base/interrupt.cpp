@@ -28,7 +28,8 @@ void on_signal(int number) {
 }
 
 std::stop_source& install() {
-  static std::stop_source source; // lives as long as the process: the thread below refers to it
+  // Never destroyed: the thread below may still refer to it while the process exits.
+  static auto& source = *new std::stop_source;
   if (::pipe2(pipe_fds, O_CLOEXEC) != 0) throw system_error(errno, "create", "pipe");
   std::thread([] {
     char byte = 0;

@@ -5,8 +5,9 @@
 
 namespace mlp {
 
-// Installs handlers (once per process; a second signal of the kind ends the process at once).
-// The token's stop is requested from a thread of its own, so that callbacks may do anything.
+// Installs handlers, once per process. The first signal stops the token, from a thread of its own,
+// so that callbacks may do anything; a second one, of either kind, ends the process at once with
+// 128 + its number.
 [[nodiscard]] std::stop_token interrupt_token();
 
 // The signal that came, or 0.

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <climits>
+
 template class nlohmann::basic_json<>;
 
 namespace mlp {
@@ -78,7 +80,8 @@ std::string json_string(const Json& object, std::string_view key, std::string_vi
 
 long long json_int(const Json& object, std::string_view key, std::string_view what) {
   const Json& value = json_member(object, key, what);
-  if (!value.is_number_integer()) throw wrong_type(what, key, "an integer");
+  const bool too_large = value.is_number_unsigned() && value.get<unsigned long long>() > LLONG_MAX;
+  if (!value.is_number_integer() || too_large) throw wrong_type(what, key, "an integer");
   return value.get<long long>();
 }
 

@@ -16,8 +16,8 @@ class LogSink {
   virtual void log(LogLevel level, std::string_view message) = 0;
 };
 
-// The sink must outlive its use; nullptr (the default) drops messages. Not for use while other
-// threads log.
+// nullptr (the default) drops messages. Returns when no call of the sink before it is under way:
+// that one may then be destroyed. Thread-safe; not to be called from within a sink.
 void set_log_sink(LogSink* sink) noexcept;
 
 void log_warning(std::string_view message);

@@ -5,11 +5,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <thread>
@@ -20,7 +23,7 @@ namespace mlp {
 
 namespace {
 
-// What a failed child tells its parent: which step and errno.
+// What a failed child tells its parent, in one write: which step and errno.
 struct Failure {
   int step; // 0 chdir, 1 exec, 2 other
   int error;
@@ -34,30 +37,63 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
   return out;
 }
 
-bool redirect(int from, int to, int null_fd) {
-  const int source = from < 0 ? null_fd : from;
-  if (source == to) return ::fcntl(to, F_SETFD, 0) == 0;
-  return ::dup2(source, to) >= 0;
+// Makes fds[i] descriptor i, for 0, 1 and 2. Sources among those three are first copied out of the
+// way: the caller may have swapped them.
+bool redirect(int (&fds)[3], int null_fd) {
+  for (int& fd : fds) {
+    if (fd < 0) fd = null_fd;
+    if (fd < 3) fd = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (fd < 0) return false;
+  }
+  return ::dup2(fds[0], 0) >= 0 && ::dup2(fds[1], 1) >= 0 && ::dup2(fds[2], 2) >= 0;
 }
 
+// What this process inherited without O_CLOEXEC is not for its children: a pipe kept open by a
+// supervisor would hang whoever reads it.
+void close_others_on_exec() {
+  if (::close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) == 0) return;
+  for (int fd = 3; fd < 1024; ++fd) // a kernel before 5.11
+    ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+// Blocks every signal while it lives: a handler of ours must not run in the child.
+class BlockedSignals {
+ public:
+  BlockedSignals() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~BlockedSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  BlockedSignals(const BlockedSignals&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
 // Only async-signal-safe calls from here on: the parent may have threads.
-[[noreturn]] void child(const ProcessSpec& spec, char** arguments, char** environment, int report) {
+[[noreturn]] void child(const ProcessSpec& spec, char** arguments, char** environment, int report,
+                        pid_t parent) {
   const auto fail = [&](int step) {
     const Failure failure{step, errno};
     [[maybe_unused]] const ssize_t n = ::write(report, &failure, sizeof failure);
     ::_exit(127);
   };
   if (spec.new_session) ::setsid();
+  if (spec.dies_with_parent) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(127); // it ended before the line above
+  }
+  for (int number = 1; number < NSIG; ++number)
+    ::signal(number, SIG_DFL); // refused for SIGKILL and SIGSTOP, as it should be
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  for (const int number : {SIGINT, SIGTERM, SIGPIPE, SIGHUP, SIGQUIT, SIGCHLD})
-    ::signal(number, SIG_DFL);
   const int null_fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null_fd < 0) fail(2);
-  if (!redirect(spec.standard_input, 0, null_fd) || !redirect(spec.standard_output, 1, null_fd) ||
-      !redirect(spec.standard_error, 2, null_fd))
-    fail(2);
+  int fds[3] = {spec.standard_input, spec.standard_output, spec.standard_error};
+  if (!redirect(fds, null_fd)) fail(2);
+  close_others_on_exec();
   if (!spec.directory.empty() && ::chdir(spec.directory.c_str()) != 0) fail(0);
   ::execvpe(arguments[0], arguments, environment);
   fail(1);
@@ -72,6 +108,8 @@ ProcessExit decode(int status) {
 } // namespace
 
 Process Process::spawn(const ProcessSpec& spec) {
+  if (spec.arguments.empty() || spec.arguments[0].empty())
+    throw Error(ErrorKind::failed, "cannot start a process: no program is named");
   std::vector<std::string> arguments = spec.arguments;
   std::vector<char*> argv = pointers(arguments);
   std::vector<std::string> variables;
@@ -83,18 +121,30 @@ Process Process::spawn(const ProcessSpec& spec) {
   }
   int report[2];
   if (::pipe2(report, O_CLOEXEC) != 0) throw system_error(errno, "create", "pipe");
-  File read_end(report[0]);
+  File read_end(report[0], "report of a child");
   File write_end(report[1]);
-  const pid_t pid = ::fork();
-  if (pid < 0) throw system_error(errno, "start", arguments.at(0));
-  if (pid == 0) child(spec, argv.data(), spec.environment ? envp.data() : environ, report[1]);
+  if (report[1] < 3) { // one of 0, 1, 2 is closed here, and would be written over in the child
+    const int moved = ::fcntl(report[1], F_DUPFD_CLOEXEC, 3);
+    if (moved < 0) throw system_error(errno, "create", "pipe");
+    write_end = File(moved);
+  }
+  const pid_t parent = ::getpid();
+  pid_t pid = -1;
+  {
+    const BlockedSignals blocked;
+    pid = ::fork();
+    if (pid == 0)
+      child(spec, argv.data(), spec.environment ? envp.data() : environ, write_end.fd(), parent);
+  }
+  if (pid < 0) throw system_error(errno, "start", arguments[0]);
   write_end.close();
   Failure failure{};
   if (read_end.read(std::as_writable_bytes(std::span(&failure, 1))) == sizeof failure) {
-    ::waitpid(pid, nullptr, 0);
+    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
     if (failure.step == 0)
       throw system_error(failure.error, "enter folder", spec.directory.native());
-    throw system_error(failure.error, "start", arguments.at(0));
+    throw system_error(failure.error, "start", arguments[0]);
   }
   return Process(pid);
 }
@@ -168,7 +218,9 @@ unsigned long long process_start_time(pid_t pid) noexcept {
 }
 
 fs::path this_executable() {
-  return fs::read_symlink("/proc/self/exe");
+  std::error_code code;
+  fs::path path = fs::read_symlink("/proc/self/exe", code);
+  return !code && fs::exists(path, code) ? path : fs::path("/proc/self/exe");
 }
 
 std::map<std::string, std::string> current_environment() {

@@ -1,4 +1,4 @@
-// Child processes from argument vectors: no shell, no inherited descriptors.
+// Child processes from argument vectors: no shell, no inherited descriptors, signals as new.
 #pragma once
 
 #include "core/base/fs.hpp"
@@ -14,14 +14,17 @@
 namespace mlp {
 
 struct ProcessSpec {
-  std::vector<std::string> arguments; // [0] is looked up in PATH if it has no '/'
+  std::vector<std::string> arguments; // [0] is looked up in our PATH if it has no '/'
   std::optional<std::map<std::string, std::string>> environment; // absent: ours
   fs::path directory;                                            // empty: ours
-  // Descriptors for 0, 1, 2; -1 is /dev/null. The caller keeps ownership.
+  // Descriptors for 0, 1, 2; -1 is /dev/null. Any may be given more than once, also 0, 1 and 2
+  // themselves. The caller keeps ownership. All other descriptors are closed in the child.
   int standard_input = -1;
   int standard_output = -1;
   int standard_error = -1;
   bool new_session = false; // setsid: survives its terminal, and heads a process group
+  // The child gets SIGKILL when the thread that started it ends, however it ends.
+  bool dies_with_parent = false;
 };
 
 struct ProcessExit {
@@ -29,10 +32,12 @@ struct ProcessExit {
   int signal = 0; // 0 if it exited by itself
 };
 
-// A running child. Destruction does not wait or kill: call wait() or detach().
+// A running child. Destruction neither waits nor kills; a child that is not waited for stays a
+// zombie until this process ends. One thread at a time, but for signal().
 class Process {
  public:
-  // Throws Error: not_found (no such program or folder), denied, failed.
+  // Returns once the program runs. Throws Error: not_found (no such program or folder), denied,
+  // failed.
   [[nodiscard]] static Process spawn(const ProcessSpec& spec);
 
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
@@ -55,7 +60,8 @@ class Process {
 // Field 22 of /proc/PID/stat; 0 if there is no such process.
 [[nodiscard]] unsigned long long process_start_time(pid_t pid) noexcept;
 
-// The path of this executable.
+// The path of this executable; "/proc/self/exe" if its file was replaced or removed since, which a
+// child can still start.
 [[nodiscard]] fs::path this_executable();
 
 [[nodiscard]] std::map<std::string, std::string> current_environment();

@@ -1,4 +1,4 @@
-// Units, edit distance, UTF-8 and quoting: no locale takes part.
+// Units, edit distance and quoting: no locale takes part.
 #include "core/base/text.hpp"
 
 #include <fmt/format.h>
@@ -94,52 +94,6 @@ std::string shell_quote(std::string_view word) {
       quoted += c;
   }
   return quoted + "'";
-}
-
-std::string printable(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f)
-      out += fmt::format("\\x{:02x}", byte);
-    else
-      out += c;
-  }
-  return out;
-}
-
-bool is_valid_utf8(std::string_view text) {
-  std::size_t i = 0;
-  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
-  while (i < text.size()) {
-    const unsigned char lead = byte(i);
-    std::size_t length = 1;
-    std::uint32_t code = lead;
-    if (lead >= 0x80) {
-      if (lead >= 0xc2 && lead <= 0xdf) {
-        length = 2;
-        code = lead & 0x1fu;
-      } else if ((lead & 0xf0) == 0xe0) {
-        length = 3;
-        code = lead & 0x0fu;
-      } else if (lead >= 0xf0 && lead <= 0xf4) {
-        length = 4;
-        code = lead & 0x07u;
-      } else {
-        return false;
-      }
-      if (i + length > text.size()) return false;
-      for (std::size_t k = 1; k < length; ++k) {
-        if ((byte(i + k) & 0xc0) != 0x80) return false;
-        code = (code << 6) | (byte(i + k) & 0x3fu);
-      }
-      if (length == 3 && (code < 0x800 || (code >= 0xd800 && code <= 0xdfff))) return false;
-      if (length == 4 && (code < 0x10000 || code > 0x10ffff)) return false;
-    }
-    i += length;
-  }
-  return true;
 }
 
 std::vector<std::string> split(std::string_view text, char separator) {

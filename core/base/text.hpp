@@ -32,9 +32,18 @@ namespace mlp {
 // One word for /bin/sh, in single quotes where needed.
 [[nodiscard]] std::string shell_quote(std::string_view word);
 
-// Control characters (terminal escapes included) made visible as \xNN; for text from outside that
-// is printed to a terminal.
+// For text from outside that is printed to a terminal: control characters (those of terminal
+// escapes among them) and bytes that are not UTF-8 as \xNN, marks that reorder text as \u202e.
 [[nodiscard]] std::string printable(std::string_view text);
+// The same, but newlines and tabs stay.
+[[nodiscard]] std::string printable_lines(std::string_view text);
+
+// Columns on a terminal: two for East Asian wide characters and emoji, none for combining marks.
+// Source: Unicode 14 EastAsianWidth.txt, general categories Mn, Me, Cf.
+[[nodiscard]] std::size_t display_width(std::string_view text) noexcept;
+// The longest beginning of `text` of at most `columns` columns, never a part of a character.
+[[nodiscard]] std::string_view fit_width(std::string_view text, std::size_t columns) noexcept;
+
 [[nodiscard]] bool is_valid_utf8(std::string_view text);
 
 [[nodiscard]] std::vector<std::string> split(std::string_view text, char separator);

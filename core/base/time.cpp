@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include <ctime>
+#include <cmath>
 
 namespace mlp {
 
@@ -57,11 +57,13 @@ std::string format_age(WallTime time, WallTime now) {
 
 std::string format_duration(std::chrono::duration<double> duration) {
   const double seconds = duration.count();
-  if (seconds < 1) return fmt::format("{:.0f} ms", seconds * 1e3);
-  if (seconds < 60) return fmt::format("{:.1f} s", seconds);
+  if (!(std::abs(seconds) < 1000 * 366 * 86400.0)) return "-";
+  if (seconds < 0.9995) return fmt::format("{:.0f} ms", seconds * 1e3);
+  if (seconds < 59.95) return fmt::format("{:.1f} s", seconds);
   const auto whole = static_cast<long long>(seconds + 0.5);
   if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
-  return fmt::format("{} h {} min", whole / 3600, whole / 60 % 60);
+  if (whole < 2 * 86400) return fmt::format("{} h {} min", whole / 3600, whole / 60 % 60);
+  return fmt::format("{} d {} h", whole / 86400, whole / 3600 % 24);
 }
 
 } // namespace mlp

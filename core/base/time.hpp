@@ -19,7 +19,8 @@ using WallTime = std::chrono::time_point<std::chrono::system_clock, std::chrono:
 // For tables: "just now", "5 min ago", "3 h ago", "12 d ago".
 [[nodiscard]] std::string format_age(WallTime time, WallTime now);
 
-// "850 ms", "12.3 s", "4 min 10 s", "2 h 5 min".
+// "850 ms", "12.3 s", "4 min 10 s", "2 h 5 min", "3 d 4 h"; "-" if it is not a number or beyond a
+// thousand years.
 [[nodiscard]] std::string format_duration(std::chrono::duration<double> duration);
 
 } // namespace mlp
