@@ -1,0 +1,199 @@
+// Encoding and checking of packs; see docs/formats.md for the tables.
+#include "core/data/pack.hpp"
+
+#include "core/base/error.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace mlp::data {
+
+namespace {
+
+constexpr std::string_view header_magic = "mlppack\n";
+constexpr std::string_view footer_magic = "mlpend.\n";
+constexpr std::uint32_t pack_version = 1;
+
+void append_entry_fields(const PackEntry& entry, ByteWriter& out) {
+  out.u32(entry.stored_size);
+  out.u32(entry.plain_size);
+  out.u32(entry.crc);
+  out.u8(static_cast<std::uint8_t>(entry.codec));
+  for (int i = 0; i < 3; ++i)
+    out.u8(0);
+}
+
+void read_entry_fields(ByteReader& in, PackEntry& entry) {
+  entry.stored_size = in.u32();
+  entry.plain_size = in.u32();
+  entry.crc = in.u32();
+  const std::uint8_t codec = in.u8();
+  if (codec > 1) in.fail("an unknown codec");
+  entry.codec = static_cast<Codec>(codec);
+  for (int i = 0; i < 3; ++i) {
+    if (in.u8() != 0) in.fail("a reserved byte is not zero");
+  }
+  if (entry.plain_size == 0 || entry.plain_size > max_object_bytes)
+    in.fail("an object's size is out of range");
+  const bool fits = entry.codec == Codec::raw ? entry.stored_size == entry.plain_size
+                                              : entry.stored_size < entry.plain_size;
+  if (!fits || entry.stored_size == 0) in.fail("a stored size does not fit its codec");
+}
+
+Digest pack_digest(PackKind kind, ByteSpan index) {
+  Sha256 sha;
+  sha.update(encode_pack_header(kind));
+  sha.update(index);
+  return sha.finish();
+}
+
+} // namespace
+
+Bytes encode_pack_header(PackKind kind) {
+  Bytes out;
+  ByteWriter writer(out);
+  writer.text(header_magic);
+  writer.u32(pack_version);
+  writer.u8(static_cast<std::uint8_t>(kind));
+  writer.bytes(Bytes(3));
+  return out;
+}
+
+PackKind parse_pack_header(ByteSpan header) {
+  ByteReader in(header, "pack");
+  in.expect(header_magic);
+  const std::uint32_t version = in.u32();
+  if (version > pack_version && version < 1000)
+    throw Error(ErrorKind::failed,
+                fmt::format("a pack of format {} was written by a newer mlp", version))
+        .with_hint("upgrade mlp to read it");
+  if (version != pack_version) in.fail("an unknown version");
+  const std::uint8_t kind = in.u8();
+  if (kind > 1) in.fail("an unknown kind");
+  for (int i = 0; i < 3; ++i) {
+    if (in.u8() != 0) in.fail("a reserved byte is not zero");
+  }
+  in.expect_end();
+  return static_cast<PackKind>(kind);
+}
+
+void append_entry_header(const PackEntry& entry, Bytes& out) {
+  ByteWriter writer(out);
+  writer.digest(entry.id);
+  append_entry_fields(entry, writer);
+}
+
+PackEntry parse_entry_header(ByteSpan header, std::uint64_t offset) {
+  ByteReader in(header, "pack entry");
+  PackEntry entry;
+  entry.id = in.digest();
+  entry.offset = offset;
+  read_entry_fields(in, entry);
+  in.expect_end();
+  return entry;
+}
+
+PackEnd encode_pack_end(PackKind kind, std::vector<PackEntry>& entries) {
+  std::uint64_t end = pack_header_size;
+  for (const auto& entry : entries)
+    end = std::max(end, entry.offset + entry_header_size + entry.stored_size);
+  std::sort(entries.begin(), entries.end(),
+            [](const PackEntry& a, const PackEntry& b) { return a.id < b.id; });
+  PackEnd result;
+  result.bytes.reserve(entries.size() * index_entry_size + pack_footer_size);
+  ByteWriter writer(result.bytes);
+  for (const auto& entry : entries) {
+    writer.digest(entry.id);
+    writer.u64(entry.offset);
+    append_entry_fields(entry, writer);
+  }
+  result.id = pack_digest(kind, result.bytes);
+  writer.u64(end);
+  writer.u64(entries.size());
+  writer.digest(result.id);
+  writer.text(footer_magic);
+  return result;
+}
+
+PackFooter parse_pack_footer(ByteSpan footer, std::uint64_t pack_size) {
+  ByteReader in(footer, "pack footer");
+  PackFooter result;
+  result.index_offset = in.u64();
+  result.count = in.u64();
+  result.id = in.digest();
+  in.expect(footer_magic);
+  in.expect_end();
+  if (result.count == 0 || result.count > max_pack_entries)
+    in.fail("the number of entries is out of range");
+  if (pack_size < pack_header_size + pack_footer_size ||
+      result.index_offset > pack_size - pack_footer_size ||
+      pack_size - pack_footer_size - result.index_offset != result.count * index_entry_size)
+    in.fail("its numbers do not fit the size of the pack");
+  return result;
+}
+
+std::vector<PackEntry> parse_pack_index(PackKind kind, ByteSpan index, const PackFooter& footer) {
+  ByteReader in(index, "pack index");
+  if (index.size() != footer.count * index_entry_size) in.fail("it has another size");
+  if (pack_digest(kind, index) != footer.id) in.fail("its digest does not match");
+  std::vector<PackEntry> entries(static_cast<std::size_t>(footer.count));
+  for (auto& entry : entries) {
+    entry.id = in.digest();
+    entry.offset = in.u64();
+    read_entry_fields(in, entry);
+    if (&entry != &entries.front() && !((&entry)[-1].id < entry.id))
+      in.fail("the ids do not ascend");
+  }
+  std::vector<const PackEntry*> by_offset;
+  by_offset.reserve(entries.size());
+  for (const auto& entry : entries)
+    by_offset.push_back(&entry);
+  std::sort(by_offset.begin(), by_offset.end(),
+            [](const PackEntry* a, const PackEntry* b) { return a->offset < b->offset; });
+  std::uint64_t expected = pack_header_size;
+  for (const PackEntry* entry : by_offset) {
+    if (entry->offset != expected) in.fail("the entries do not fill the pack");
+    expected += entry_header_size + entry->stored_size;
+  }
+  if (expected != footer.index_offset) in.fail("the entries do not fill the pack");
+  return entries;
+}
+
+std::uint64_t lay_out(std::span<PackEntry> entries) {
+  std::uint64_t offset = pack_header_size;
+  for (auto& entry : entries) {
+    entry.offset = offset;
+    offset += entry_header_size + entry.stored_size;
+  }
+  return offset;
+}
+
+void check_stored(const PackEntry& entry, ByteSpan stored, Bytes& plain) {
+  const auto fail = [&](std::string_view reason) {
+    return Error(ErrorKind::integrity,
+                 fmt::format("object '{}' is damaged: {}", entry.id.short_hex(), reason));
+  };
+  if (stored.size() != entry.stored_size) throw fail("it is cut short");
+  if (crc32(stored) != entry.crc) throw fail("its checksum does not match");
+  try {
+    decompress(entry.codec, stored, entry.plain_size, plain);
+  } catch (const Error& error) {
+    throw fail(error.message());
+  }
+  if (sha256(plain) != entry.id) throw fail("its digest does not match");
+}
+
+std::string pack_name(const Digest& id) {
+  return "packs/" + id.hex() + ".pack";
+}
+
+std::optional<Digest> parse_pack_name(std::string_view name) {
+  constexpr std::string_view prefix = "packs/", suffix = ".pack";
+  if (name.size() != prefix.size() + 64 + suffix.size() || !name.starts_with(prefix) ||
+      !name.ends_with(suffix))
+    return std::nullopt;
+  return parse_digest(name.substr(prefix.size(), 64));
+}
+
+} // namespace mlp::data

@@ -1,0 +1,114 @@
+// The project's own objects, in .mlp/objects: packs, and index files over them.
+//
+//   packs/<id>.pack   never changed once there
+//   index/*.idx       made from the packs; see pack_index.hpp
+//   tmp/              packs being written, each locked by its writer
+//   token             changes when objects may have gone; what was remembered about them is void
+//
+// Several processes may add at once without waiting: each writes packs of its own. An interrupted
+// one leaves whole packs, which are used, and temporary files, which the next writer removes.
+#pragma once
+
+#include "core/data/pack_index.hpp"
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_set>
+
+namespace mlp::data {
+
+class PackWriter;
+
+// Something that takes objects. Implemented by the store, and by HashOnly for comparisons.
+class ObjectSink {
+ public:
+  virtual ~ObjectSink() = default;
+  // The object's id. Thread-safe; the bytes are not needed after it returns.
+  virtual Digest put(PackKind kind, ByteSpan plain) = 0;
+};
+
+class HashOnly final : public ObjectSink {
+ public:
+  Digest put(PackKind, ByteSpan plain) override { return sha256(plain); }
+};
+
+// Something that gives objects back.
+class ObjectSource {
+ public:
+  virtual ~ObjectSource() = default;
+  // Leaves the plain bytes in `plain`, checked against the id. Thread-safe. Throws Error: not_found
+  // if there is no such object, integrity if it is damaged.
+  virtual void read(const Digest& id, Bytes& plain) = 0;
+};
+
+struct StoreStats {
+  std::uint64_t new_objects = 0;
+  std::uint64_t new_bytes = 0;    // plain
+  std::uint64_t stored_bytes = 0; // after compression
+  std::uint64_t known_objects = 0;
+  std::uint64_t known_bytes = 0;
+};
+
+class ObjectStore final : public ObjectSink, public ObjectSource {
+ public:
+  // Maps the index. Creates nothing: a store can be read in a folder that cannot be written, and
+  // one that does not exist is empty. Throws Error.
+  explicit ObjectStore(fs::path directory, int compression_level = 1);
+  // Packs that were not flushed are abandoned.
+  ~ObjectStore() override;
+
+  [[nodiscard]] bool has(const Digest& id) const { return index_.find(id).has_value(); }
+  [[nodiscard]] std::optional<Location> find(const Digest& id) const { return index_.find(id); }
+  void read(const Digest& id, Bytes& plain) override;
+  // The stored bytes, checked (their plain bytes are left in `plain`).
+  void read_stored(const Location& location, Bytes& stored, Bytes& plain);
+
+  // Stores the object unless it is there. It can be read, and outlives a crash, after flush().
+  Digest put(PackKind kind, ByteSpan plain) override;
+  // The same for an object in stored form, already checked by check_stored(). False if it was
+  // there.
+  bool put_stored(PackKind kind, const PackEntry& entry, ByteSpan stored);
+  // Closes the open packs: everything put before is durable. All data is, before any node is.
+  void flush();
+
+  [[nodiscard]] StoreStats stats() const;
+  // The packs as they were when the store was opened, and those added since.
+  [[nodiscard]] std::vector<std::pair<Digest, PackKind>> packs() const { return index_.packs(); }
+  [[nodiscard]] fs::path pack_path(const Digest& pack) const;
+  [[nodiscard]] const fs::path& directory() const { return directory_; }
+
+  // See `token` above. Empty for a store that does not exist yet.
+  [[nodiscard]] std::string token() const;
+  void renew_token();
+  // Moves a damaged pack to `damaged/`, so that its objects count as missing, and renews the token.
+  void set_aside(const Digest& pack);
+
+ private:
+  void prepare();
+  void append(PackKind kind, const PackEntry& entry, ByteSpan stored);
+  void close_pack(PackKind kind, std::unique_lock<std::mutex>& lock);
+  bool claim(const Digest& id, std::uint64_t size);
+  [[nodiscard]] std::shared_ptr<const File> open_pack(const Digest& pack);
+
+  fs::path directory_;
+  int level_;
+  PackIndexSet index_;
+
+  std::mutex write_mutex_;
+  std::condition_variable closed_;
+  int closing_[2] = {0, 0}; // packs being synced, by kind
+  bool prepared_ = false;
+  std::unique_ptr<PackWriter> open_[2];
+
+  mutable std::mutex pending_mutex_;
+  std::unordered_set<Digest> pending_; // put, but not yet in the index
+  StoreStats stats_;
+
+  std::mutex files_mutex_;
+  std::vector<std::pair<Digest, std::shared_ptr<const File>>> files_; // most recently used last
+};
+
+} // namespace mlp::data
