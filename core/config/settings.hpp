@@ -61,6 +61,9 @@ class Settings {
   [[nodiscard]] std::chrono::milliseconds get_duration(std::string_view key) const;
   [[nodiscard]] std::uint64_t get_size(std::string_view key) const;
 
+  // The value of any type as text.
+  [[nodiscard]] const std::string& text(std::string_view key) const;
+
   [[nodiscard]] SettingSource source(std::string_view key) const;
   // "MLP_JOBS", "--jobs", "/home/ada/.config/mlp/config.yaml:3:9" or "".
   [[nodiscard]] const std::string& origin(std::string_view key) const;
@@ -72,13 +75,17 @@ class Settings {
     SettingSource source = SettingSource::default_value;
     std::string origin;
   };
+  [[nodiscard]] const Value& entry(std::string_view key) const;
   [[nodiscard]] const Value& value(std::string_view key, SettingType type) const;
   std::vector<Value> values_; // in the order of the table
 };
 
+// Throws Error(usage) for an unknown key (with the nearest) or a value that is not valid.
+void check_setting(std::string_view key, const std::string& value);
+
 // Writes one setting to the user's file, keeping the rest and its comments; creates the file (mode
-// 0600) and its folder. nullopt removes it. Throws Error(usage) for an unknown key (with the
-// nearest) or a value that is not valid, Error(config) if the file cannot be edited.
+// 0600) and its folder. nullopt removes it. Throws as check_setting(), and Error(config) if the
+// file cannot be edited.
 void set_user_setting(const EnvironmentLookup& environment, std::string_view key,
                       const std::optional<std::string>& value);
 

@@ -55,6 +55,10 @@ class OrderedMap {
     else
       entries_.push_back({std::string(name), position, std::move(value)});
   }
+  // For a name that is known to be new.
+  void append(std::string_view name, T value, Position position = {}) {
+    entries_.push_back({std::string(name), position, std::move(value)});
+  }
   [[nodiscard]] std::vector<std::string> names() const {
     std::vector<std::string> all;
     all.reserve(entries_.size());

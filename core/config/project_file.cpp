@@ -1,0 +1,193 @@
+// mlp.yaml from text to typed values: the tables read it, then names that refer to each other are
+// checked, then each task's trainer.
+#include "core/config/project_file.hpp"
+
+#include "core/base/text.hpp"
+#include "core/config/project_keys.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace mlp::config {
+
+namespace {
+
+Error with_suggestion(Error error, std::string_view name, const std::vector<std::string>& known,
+                      std::string_view plural) {
+  if (std::string hint = suggestion_hint(name, known, plural); !hint.empty())
+    error.add_hint(std::move(hint));
+  return error;
+}
+
+template <class T>
+const T& find_or_throw(const OrderedMap<T>& map, std::string_view noun, std::string_view name) {
+  if (const T* found = map.find(name)) return *found;
+  throw with_suggestion(
+      Error(ErrorKind::not_found, fmt::format("no {} '{}' in mlp.yaml", noun, printable(name))),
+      name, map.names(), fmt::format("{}s", noun));
+}
+
+// A problem of the trainer's rules, at the key that it is about or the nearest above.
+Error trainer_error(const Reader& reader, const YamlNode& trainer,
+                    const TrainerSpecProblem& problem) {
+  const YamlNode* node = &trainer;
+  std::string_view key = "trainer";
+  const std::vector<std::string> steps = split(problem.key, '.');
+  for (const std::string& step : steps) {
+    key = step;
+    const YamlNode* next = node->find(step);
+    if (next == nullptr) break;
+    node = next;
+  }
+  return reader.error(node->position, fmt::format("'{}' {}", key, problem.message));
+}
+
+// The task at a node, with its own params in the reader.
+Task read_task(Reader& reader, const std::string& name, const YamlNode& node,
+               const OrderedMap<Scalar>& overrides) {
+  Task task;
+  reader.params = {};
+  if (const YamlNode* params = node.find("params")) {
+    Reader plain(reader.document); // references are refused in params themselves
+    read_value(plain, "params", *params, Rule{}, reader.params);
+  }
+  for (const Named<Scalar>& override_ : overrides) {
+    if (!reader.params.contains(override_.name))
+      throw with_suggestion(Error(ErrorKind::usage, fmt::format("task '{}' has no param '{}'", name,
+                                                                printable(override_.name))),
+                            override_.name, reader.params.names(), "params");
+    reader.params.set(override_.name, override_.value);
+  }
+  read_value(reader, name, node, Rule{}, task);
+  task.params = reader.params;
+  task.name = name;
+  if (!task.run.empty() && task.trainer)
+    throw reader
+        .error(node.find("trainer")->position,
+               fmt::format("task '{}' has both 'run' and 'trainer'", name))
+        .with_hint("give one of them");
+  if (task.trainer)
+    if (const auto problem = find_problem(*task.trainer))
+      throw trainer_error(reader, *node.find("trainer"), *problem);
+  return task;
+}
+
+// A reference among the names is left for resolve_task(), which sees what it stands for.
+void check_data(const ProjectFile& file, const Task& task, bool resolved) {
+  for (std::size_t i = 0; i < task.data.size(); ++i) {
+    const std::string& name = task.data[i];
+    if (file.datasets.contains(name) || (!resolved && has_reference(name))) continue;
+    throw with_suggestion(file.error_at({"tasks", task.name, "data", std::to_string(i)},
+                                        fmt::format("no dataset '{}'", printable(name))),
+                          name, file.datasets.names(), "datasets");
+  }
+}
+
+// Names within the file that must lead somewhere.
+void check_references(const ProjectFile& file) {
+  if (!is_valid_name(file.name))
+    throw file.error_at({"name"}, fmt::format("'{}' is not a valid name", printable(file.name)))
+        .with_hint("a name has letters, digits, '.', '_' and '-', and begins with a letter or "
+                   "digit");
+  if (!file.default_remote.empty() && !file.remotes.contains(file.default_remote))
+    throw with_suggestion(
+        file.error_at({"default_remote"},
+                      fmt::format("no remote '{}'", printable(file.default_remote))),
+        file.default_remote, file.remotes.names(), "remotes");
+  for (const auto& [name, position, url] : file.remotes)
+    if (trim(url).empty())
+      throw file.error_at({"remotes", name}, fmt::format("remote '{}' has no URL", name));
+  for (const auto& [name, position, dataset] : file.datasets)
+    if (dataset.path.empty())
+      throw file.error_at({"datasets", name, "path"}, fmt::format("'path' of '{}' is empty", name));
+  for (const auto& [name, position, task] : file.tasks)
+    check_data(file, task, false);
+  for (const auto& [name, position, service] : file.services)
+    if (service.replica_policy.min_replicas > service.replica_policy.max_replicas)
+      throw file.error_at({"services", name, "replica_policy", "min_replicas"},
+                          "'min_replicas' is more than 'max_replicas'");
+}
+
+} // namespace
+
+void read_tasks(const Reader& outer, const YamlNode& node, const Rule& rule, ProjectFile& file) {
+  Reader reader(outer.document);
+  reader.references = References::checked;
+  reader.environment = process_environment();
+  for (const YamlEntry& entry : map_entries(reader, "tasks", node)) {
+    reader.check_map_key(entry, rule);
+    if (entry.value.kind != YamlKind::mapping) throw reader.wrong(entry.key, entry.value, "a map");
+    file.tasks.append(entry.key, read_task(reader, entry.key, entry.value, {}), entry.key_position);
+  }
+}
+
+EnvironmentLookup process_environment() {
+  return [](const char* name) -> const char* { return std::getenv(name); };
+}
+
+ProjectFile parse_project_file(std::string text, std::string name) {
+  ProjectFile file;
+  file.document =
+      std::make_shared<const YamlDocument>(YamlDocument::parse(std::move(text), std::move(name)));
+  const YamlNode& root = file.document->root();
+  if (root.kind != YamlKind::mapping)
+    throw file.document
+        ->error_at(root.position.line == 0 ? Position{1, 1} : root.position,
+                   "this is not a map of keys and values")
+        .with_hint("a project file begins with: name: NAME");
+  Reader reader(*file.document);
+  read_value(reader, file.document->name(), root, Rule{}, file);
+  check_references(file);
+  return file;
+}
+
+ProjectFile load_project_file(const fs::path& path) {
+  std::string name = path.filename().native();
+  // Limits hold before the whole file is read.
+  YamlLimits limits;
+  std::error_code code;
+  if (fs::is_regular_file(path, code) && fs::file_size(path, code) > limits.max_bytes && !code)
+    throw Error(ErrorKind::config,
+                fmt::format("'{}' is larger than {}", name, format_bytes(limits.max_bytes)));
+  return parse_project_file(read_file(path, limits.max_bytes), std::move(name));
+}
+
+std::string ProjectFile::default_remote_name() const {
+  if (!default_remote.empty()) return default_remote;
+  if (remotes.contains("origin")) return "origin";
+  return remotes.size() == 1 ? remotes.begin()->name : "";
+}
+
+const Task& ProjectFile::task(std::string_view wanted) const {
+  return find_or_throw(tasks, "task", wanted);
+}
+const DatasetEntry& ProjectFile::dataset(std::string_view wanted) const {
+  return find_or_throw(datasets, "dataset", wanted);
+}
+const std::string& ProjectFile::remote(std::string_view wanted) const {
+  return find_or_throw(remotes, "remote", wanted);
+}
+const ServiceEntry& ProjectFile::service(std::string_view wanted) const {
+  return find_or_throw(services, "service", wanted);
+}
+
+Error ProjectFile::error_at(std::initializer_list<std::string_view> path,
+                            std::string_view message) const {
+  return document->error_at(document->nearest(path).position, message);
+}
+
+Task resolve_task(const ProjectFile& file, std::string_view name,
+                  const OrderedMap<Scalar>& overrides, const EnvironmentLookup& environment) {
+  const std::string key = file.task(name).name;
+  Reader reader(*file.document);
+  reader.references = References::replaced;
+  reader.environment = environment;
+  const YamlNode* tasks = file.document->root().find("tasks");
+  Task task = read_task(reader, key, *tasks->find(key), overrides);
+  check_data(file, task, true);
+  return task;
+}
+
+} // namespace mlp::config
