@@ -1,0 +1,46 @@
+// Takes the lines that a program appends to $MLP_METRICS into the run's metrics.jsonl. The program
+// owns its file and may do with it what it likes; the journal has only whole, valid records, each
+// with a time.
+#pragma once
+
+#include "core/track/journal.hpp"
+#include "core/track/run_folder.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace mlp::job {
+
+// A line as the journal takes it, without its newline: an object, "time" added if it has none, and
+// NaN and Infinity (which Python writes, and JSON does not have) as null. nullopt if it is no
+// object.
+[[nodiscard]] std::optional<std::string> metric_line(std::string_view line, std::string_view time);
+
+// One per run, in its supervisor; not thread-safe.
+class MetricsIntake {
+ public:
+  // Goes on where an earlier attempt's supervisor ended; what that one had taken in but not noted
+  // is taken in twice, never lost. Throws Error.
+  explicit MetricsIntake(const track::RunFolder& run);
+
+  // Takes in what is new; returns true if there was something. With `last`, also a final line
+  // without newline. Blocks on the file system. Throws Error (a full disk); what was not taken in
+  // is tried again by the next call.
+  bool take(bool last = false);
+
+  // Lines that were refused, and the first of them.
+  [[nodiscard]] std::uint64_t refused() const noexcept { return refused_; }
+  [[nodiscard]] const std::string& first_refused() const noexcept { return first_refused_; }
+
+ private:
+  track::RunFolder run_;
+  track::JournalWriter metrics_;
+  File mark_; // holds the offset up to which the program's file has been taken in
+  std::uint64_t offset_ = 0;
+  std::uint64_t refused_ = 0;
+  std::string first_refused_;
+};
+
+} // namespace mlp::job

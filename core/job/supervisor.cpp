@@ -1,0 +1,347 @@
+// One loop around ppoll: signals come through a signalfd, everything else by time.
+#include "core/job/supervisor.hpp"
+
+#include "core/base/error.hpp"
+#include "core/base/json.hpp"
+#include "core/base/process.hpp"
+#include "core/base/text.hpp"
+#include "core/base/time.hpp"
+#include "core/job/launch_environment.hpp"
+#include "core/job/metrics_intake.hpp"
+#include "core/job/work.hpp"
+#include "core/track/run_record.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <thread>
+
+namespace mlp::job {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using track::RunState;
+
+constexpr std::chrono::milliseconds beat{200};
+// The last word about a run is worth waiting for space on a full disk.
+constexpr std::chrono::seconds last_word_patience{60};
+constexpr off_t journal_reserve = 64 << 10;
+
+// Blocks SIGTERM, SIGINT and SIGCHLD for the process and reads them from a descriptor.
+File open_signals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGCHLD})
+    ::sigaddset(&set, number);
+  if (::sigprocmask(SIG_BLOCK, &set, nullptr) != 0) throw system_error(errno, "block", "signals");
+  ::signal(SIGHUP, SIG_IGN);
+  ::signal(SIGPIPE, SIG_IGN);
+  const int fd = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (fd < 0) throw system_error(errno, "wait for", "signals");
+  return File(fd);
+}
+
+// True if one of them asks us to stop.
+bool take_signals(const File& signals) {
+  bool stop = false;
+  signalfd_siginfo info{};
+  while (::read(signals.fd(), &info, sizeof info) == static_cast<ssize_t>(sizeof info))
+    stop = stop || info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT;
+  return stop;
+}
+
+struct CancelWish {
+  bool cancelled = false;
+  bool now = false;
+  std::string reason;
+};
+// Of the attempt that goes on: a new one begins at "queued".
+CancelWish read_wish(const track::RunFolder& run) {
+  CancelWish wish;
+  track::read_journal(run.events(), 0, [&](const Json& record) {
+    const std::string event = record.value("event", Json()).is_string()
+                                  ? record["event"].get<std::string>()
+                                  : std::string();
+    if (event == "state" && record.value("state", Json()) == "queued") wish = {};
+    if (event != "cancel") return;
+    wish.cancelled = true;
+    const Json now = record.value("now", Json(false));
+    wish.now = wish.now || (now.is_boolean() && now.get<bool>());
+    const Json reason = record.value("reason", Json(""));
+    if (reason.is_string()) wish.reason = reason.get<std::string>();
+  });
+  return wish;
+}
+
+// True if the child has ended; it stays a zombie, so that its group id is not reused.
+bool has_ended(pid_t pid) {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == pid;
+}
+
+// Whatever the program left: its group is gone by now, what had left the group became our child.
+void kill_orphans() {
+  const fs::path children = fmt::format("/proc/self/task/{}/children", ::getpid());
+  for (int round = 0; round < 50; ++round) {
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+    std::string list;
+    try {
+      list = read_file(children);
+    } catch (const Error&) {
+      return;
+    }
+    bool any = false;
+    for (const std::string& word : split(list, ' ')) {
+      const pid_t pid = static_cast<pid_t>(std::strtol(word.c_str(), nullptr, 10));
+      if (pid <= 0) continue;
+      any = true;
+      ::kill(pid, SIGKILL);
+    }
+    if (!any) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+std::string signal_text(int number) {
+  const char* name = ::sigabbrev_np(number);
+  return name == nullptr ? fmt::format("signal {}", number) : fmt::format("SIG{}", name);
+}
+
+// How an attempt ended, before it is written down.
+struct Outcome {
+  RunState state = RunState::failed;
+  std::string reason;
+  std::optional<ProcessExit> exit;
+  std::vector<std::string> hints;
+};
+
+class Supervisor {
+ public:
+  Supervisor(const track::RunFolder& run, fs::path program, const SupervisorHooks& hooks)
+      : run_(run), program_(std::move(program)), hooks_(hooks), writer_(run) {}
+
+  void supervise(const track::RunRecord& record) {
+    signals_ = open_signals();
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    reserve_journal();
+    spec_ = record.spec;
+    // What an attempt that was killed may have left would write into this one's files.
+    if (record.attempts > 0) kill_leftovers(spec_.id);
+    writer_.state(RunState::starting, "the supervisor prepares the job",
+                  {{"supervisor", track::to_json(track::this_process())}});
+    Outcome outcome;
+    try {
+      outcome = attempt();
+    } catch (const Error& error) {
+      outcome = {RunState::failed, error.message(), std::nullopt, error.hints()};
+    } catch (const std::exception& error) {
+      outcome = {RunState::failed, error.what(), std::nullopt, {}};
+    }
+    kill_orphans();
+    say_last_word(outcome);
+  }
+
+ private:
+  // So that the last event finds room on a disk that has become full.
+  void reserve_journal() {
+    const int fd = ::open(run_.events().c_str(), O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    [[maybe_unused]] const int result =
+        ::fallocate(fd, FALLOC_FL_KEEP_SIZE, ::lseek(fd, 0, SEEK_END), journal_reserve);
+    ::close(fd);
+  }
+
+  void warn(const std::string& message) noexcept {
+    try {
+      writer_.event("warning", {{"message", message}});
+    } catch (const std::exception&) { // the disk is full: the program matters more
+    }
+  }
+
+  Outcome attempt() {
+    if (const CancelWish wish = read_wish(run_); wish.cancelled)
+      return {RunState::cancelled, wish.reason, std::nullopt, {}};
+    const Work work = work_of(run_, spec_, program_);
+    Process process = start(work);
+    const Outcome outcome = follow(process, work);
+    take_metrics(true);
+    return outcome.state == RunState::succeeded ? with_outputs(outcome, work) : outcome;
+  }
+
+  Process start(const Work& work) {
+    make_directories(run_.outs());
+    make_directories(run_.checkpoints());
+    const File out = File::open_append(run_.stdout_log());
+    const File err = File::open_append(run_.stderr_log());
+    const Json offsets = {{"stdout", out.size()}, {"stderr", err.size()}};
+    intake_.emplace(run_);
+
+    Placement placement;
+    placement.port = free_port();
+    std::map<std::string, std::string> environment = current_environment();
+    for (auto& [name, value] : launch_environment(run_, spec_, project_of(run_).root, placement))
+      environment.insert_or_assign(name, value);
+    for (const auto& [name, value] : work.environment)
+      environment.insert_or_assign(name, value);
+
+    ProcessSpec spec;
+    spec.arguments = work.arguments;
+    spec.environment = std::move(environment);
+    spec.directory = work.directory;
+    spec.standard_output = out.fd();
+    spec.standard_error = err.fd();
+    spec.new_session = true;
+    spec.dies_with_parent = true;
+    Process process = Process::spawn(spec);
+    started_ = Clock::now();
+    writer_.state(RunState::running, "",
+                  {{"program", track::to_json(track::process_here(process.pid()))},
+                   {"log_offsets", offsets}});
+    return process;
+  }
+
+  // Until the program has ended, and its group with it.
+  Outcome follow(Process& process, const Work& work) {
+    std::optional<Outcome> stopping;
+    std::optional<Clock::time_point> kill_at;
+    const auto stop = [&](RunState state, std::string reason, bool now) {
+      if (!stopping) {
+        stopping = Outcome{state, std::move(reason), std::nullopt, {}};
+        process.signal(SIGTERM, true);
+        kill_at = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                     std::chrono::duration<double>(spec_.grace_seconds));
+      }
+      if (now) kill_at = Clock::now();
+    };
+    while (!has_ended(process.pid())) {
+      if (kill_at && Clock::now() >= *kill_at) {
+        process.signal(SIGKILL, true);
+        kill_at.reset();
+      }
+      const auto& limit = work.task.resources.max_duration;
+      if (limit && !stopping && Clock::now() - started_ > *limit)
+        stop(RunState::failed,
+             fmt::format("it ran longer than max_duration ({})", format_duration(*limit)), false);
+      wait(kill_at);
+      if (take_signals(signals_)) {
+        const CancelWish wish = read_wish(run_);
+        if (wish.cancelled)
+          stop(RunState::cancelled, wish.reason, wish.now);
+        else
+          stop(RunState::preempted, "its supervisor was told to end (SIGTERM)", false);
+      }
+      take_metrics(false);
+    }
+    process.signal(SIGKILL, true); // what is left of its group
+    const ProcessExit exit = process.wait();
+    if (stopping) {
+      stopping->exit = exit;
+      return *stopping;
+    }
+    if (exit.code == 0 && exit.signal == 0) return {RunState::succeeded, "", exit, {}};
+    Outcome failed{RunState::failed, "", exit, {}};
+    if (exit.signal != 0)
+      failed.reason = fmt::format("the program was ended by {}", signal_text(exit.signal));
+    else
+      failed.reason = fmt::format("the program ended with exit code {}", exit.code);
+    if (exit.signal == SIGKILL) failed.hints.emplace_back("it may have run out of memory");
+    return failed;
+  }
+
+  void wait(const std::optional<Clock::time_point>& until) {
+    auto time = beat;
+    if (until)
+      time = std::clamp(std::chrono::ceil<std::chrono::milliseconds>(*until - Clock::now()),
+                        std::chrono::milliseconds(0), beat);
+    pollfd entry{signals_.fd(), POLLIN, 0};
+    ::poll(&entry, 1, static_cast<int>(time.count()));
+  }
+
+  void take_metrics(bool last) {
+    if (!intake_) return;
+    try {
+      intake_->take(last);
+    } catch (const Error& error) {
+      if (!intake_warned_) warn("metrics are not taken in: " + error.message());
+      intake_warned_ = true;
+    }
+    if (last && intake_->refused() != 0)
+      warn(fmt::format("{} {} of $MLP_METRICS left out; the first: {}", intake_->refused(),
+                       intake_->refused() == 1 ? "line that is no JSON object was"
+                                               : "lines that are no JSON objects were",
+                       intake_->first_refused()));
+  }
+
+  Outcome with_outputs(Outcome outcome, const Work& work) {
+    for (const std::string& out : work.task.outs) {
+      std::error_code code;
+      if (fs::exists(fs::symlink_status(run_.outs() / out, code))) continue;
+      outcome.state = RunState::failed;
+      outcome.reason = fmt::format("the program ended well but did not write '{}'", out);
+      outcome.hints.emplace_back("outs are paths below $MLP_OUT_DIR");
+      return outcome;
+    }
+    try {
+      if (hooks_.store_outputs) hooks_.store_outputs(spec_, writer_);
+    } catch (const Error& error) {
+      outcome.state = RunState::failed;
+      outcome.reason = error.message();
+      outcome.hints = error.hints();
+    }
+    return outcome;
+  }
+
+  void say_last_word(const Outcome& outcome) {
+    Json details = Json::object();
+    if (outcome.exit) details["exit_code"] = outcome.exit->code;
+    if (!outcome.hints.empty()) details["hints"] = outcome.hints;
+    const auto deadline = Clock::now() + last_word_patience;
+    while (true) {
+      try {
+        writer_.state(outcome.state, outcome.reason, details);
+        return;
+      } catch (const Error&) {
+        if (Clock::now() > deadline) throw;
+      }
+      std::this_thread::sleep_for(std::chrono::seconds(1));
+    }
+  }
+
+  track::RunFolder run_;
+  fs::path program_;
+  const SupervisorHooks& hooks_;
+  track::RunWriter writer_;
+  track::RunSpec spec_;
+  File signals_;
+  std::optional<MetricsIntake> intake_;
+  bool intake_warned_ = false;
+  Clock::time_point started_{};
+};
+
+} // namespace
+
+void supervise(const track::RunFolder& run, const fs::path& program, const SupervisorHooks& hooks) {
+  std::optional<FileLock> lock;
+  try { // enqueue() holds it for a moment
+    lock.emplace(run.supervisor_lock(), "this run", std::chrono::seconds(2));
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::conflict) return;
+    throw;
+  }
+  const track::RunRecord record = track::read_journals(run);
+  if (record.state != RunState::pending && record.state != RunState::queued) return;
+  Supervisor(run, program, hooks).supervise(record);
+}
+
+} // namespace mlp::job
