@@ -1,0 +1,91 @@
+// Softmax, LogSoftmax, Hardmax. Before opset 13 they work on the input flattened to two dimensions
+// at `axis`, since then along that axis alone.
+#include "backends/runtime/native/elementwise.hpp"
+#include "backends/runtime/native/families.hpp"
+#include "backends/runtime/native/numbers.hpp"
+#include "kernels/device.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace mlp::native {
+
+namespace {
+
+enum class Kind { softmax, log_softmax, hardmax };
+
+// x and y: `n` elements `stride` apart.
+template <class T>
+void soften(const T* x, T* y, std::int64_t n, std::int64_t stride, bool log) {
+  T largest = x[0];
+  for (std::int64_t i = 1; i < n; ++i)
+    largest = std::max(largest, x[i * stride]);
+  if (!std::isfinite(largest)) largest = largest > T{0} ? largest : T{0};
+  double sum = 0.0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const T e = std::exp(x[i * stride] - largest);
+    sum += static_cast<double>(e);
+    if (!log) y[i * stride] = e;
+  }
+  const auto scale = static_cast<T>(log ? std::log(sum) : 1.0 / sum);
+  for (std::int64_t i = 0; i < n; ++i)
+    y[i * stride] = log ? x[i * stride] - largest - scale : y[i * stride] * scale;
+}
+
+template <class T>
+void harden(const T* x, T* y, std::int64_t n, std::int64_t stride) {
+  std::int64_t best = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (x[i * stride] > x[best * stride]) best = i;
+  }
+  for (std::int64_t i = 0; i < n; ++i)
+    y[i * stride] = i == best ? T{1} : T{0};
+}
+
+template <Kind kind>
+Kernel make_softmax(const NodeSpec& spec) {
+  spec.expect_inputs(1, 1);
+  const bool flat = spec.opset() < 13;
+  const std::int64_t axis_attribute = spec.integer("axis", flat ? 1 : -1);
+  kernels::Device* device = &spec.device();
+  return [flat, axis_attribute, device](Call& call) {
+    const Value& in = call.in(0);
+    const std::size_t rank = in.dims.size();
+    const bool after_all = flat && axis_attribute == static_cast<std::int64_t>(rank);
+    const std::size_t axis = after_all ? rank : resolve_axis(axis_attribute, rank);
+    Value& out = kind == Kind::softmax ? out_in_place(call, in.type, in.dims)
+                                       : call.out(0, in.type, in.dims);
+    if (in.count == 0) return;
+    const std::int64_t outer = in.dims.product(0, axis);
+    const std::int64_t n = flat ? in.dims.product(axis, rank) : in.dims[axis];
+    const std::int64_t inner = in.count / outer / n;
+    if (kind == Kind::softmax && in.type == Type::f32 && inner == 1)
+      return device->softmax({}, outer, n, in.data<float>(), out.data<float>());
+    visit_float(in.type, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      for (std::int64_t o = 0; o < outer; ++o)
+        for (std::int64_t i = 0; i < inner; ++i) {
+          const std::int64_t at = o * n * inner + i;
+          if (kind == Kind::hardmax)
+            harden(in.data<T>() + at, out.data<T>() + at, n, inner);
+          else
+            soften(in.data<T>() + at, out.data<T>() + at, n, inner, kind == Kind::log_softmax);
+        }
+    });
+  };
+}
+
+constexpr int kNewest = Operator::kNewest;
+constexpr Operator table[] = {
+    {"", "Softmax", 1, kNewest, make_softmax<Kind::softmax>, Half::via_float},
+    {"", "LogSoftmax", 1, kNewest, make_softmax<Kind::log_softmax>, Half::via_float},
+    {"", "Hardmax", 1, kNewest, make_softmax<Kind::hardmax>, Half::via_float},
+};
+
+} // namespace
+
+std::span<const Operator> softmax_operators() {
+  return table;
+}
+
+} // namespace mlp::native

@@ -1,0 +1,141 @@
+// The operators of the runtime: one table, a function a row.
+//
+// To add an operator: write `Kernel make_x(const NodeSpec&)` in the file of its family (op_*.cpp),
+// add a row {domain, name, since, until, make_x, half} to the table at the end of that file, and
+// run the conformance suite (tests/conformance/onnx_node_test.cpp): it picks up ONNX's own tests of
+// it.
+#pragma once
+
+#include "backends/runtime/native/graph.hpp"
+#include "backends/runtime/native/value.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mlp::kernels {
+class Device;
+}
+
+namespace mlp::native {
+
+// One execution of one node. Not shared between threads.
+class Call {
+ public:
+  Call(Memory& memory, std::span<const Value*> inputs, std::span<const bool> dying,
+       std::span<Value> outputs, std::span<const bool> wanted)
+      : memory_(memory), inputs_(inputs), dying_(dying), outputs_(outputs), wanted_(wanted) {}
+
+  [[nodiscard]] std::size_t input_count() const noexcept { return inputs_.size(); }
+  [[nodiscard]] bool has(std::size_t i) const noexcept {
+    return i < inputs_.size() && inputs_[i] != nullptr;
+  }
+  // Throws Error(failed) if it was left out.
+  [[nodiscard]] const Value& in(std::size_t i) const;
+  // True if the memory of input i may be written over: nobody reads it after this node.
+  [[nodiscard]] bool reusable(std::size_t i) const noexcept {
+    return has(i) && dying_[i] && inputs_[i]->storage.unique();
+  }
+
+  // Whether output i exists; out() and set() do nothing useful for one that does not.
+  [[nodiscard]] bool wants(std::size_t i) const noexcept {
+    return i < wanted_.size() && wanted_[i];
+  }
+  [[nodiscard]] std::size_t output_count() const noexcept { return outputs_.size(); }
+  [[nodiscard]] Value& output(std::size_t i) noexcept { return outputs_[i]; } // i < output_count()
+  // Allocates output i.
+  Value& out(std::size_t i, Type type, const Dims& dims);
+  // Makes output i share `value`'s memory.
+  void set(std::size_t i, Value value);
+  [[nodiscard]] Memory& memory() noexcept { return memory_; }
+
+ private:
+  friend class HalfCall;
+  Memory& memory_;
+  std::span<const Value*> inputs_;
+  std::span<const bool> dying_;
+  std::span<Value> outputs_;
+  std::span<const bool> wanted_;
+};
+
+// What a node does when it runs. Called from several threads at once: what it captures is constant
+// or guards itself. Throws Error(failed).
+using Kernel = std::function<void(Call&)>;
+
+// What a kernel is made from: the node's attributes, and what is known about its inputs at load.
+// Reading an attribute marks it as understood; one that nobody read is an error.
+class NodeSpec {
+ public:
+  NodeSpec(const Graph& graph, const Node& node, kernels::Device& device)
+      : graph_(graph), node_(node), device_(device) {}
+
+  [[nodiscard]] int opset() const noexcept { return node_.opset; }
+  [[nodiscard]] std::string_view op() const noexcept { return node_.op; }
+  [[nodiscard]] std::size_t input_count() const noexcept { return node_.inputs.size(); }
+  [[nodiscard]] std::size_t output_count() const noexcept { return node_.outputs.size(); }
+  [[nodiscard]] FusedActivation activation() const noexcept { return node_.activation; }
+  [[nodiscard]] bool is_fused() const noexcept { return node_.fused_bias; }
+  [[nodiscard]] kernels::Device& device() const noexcept { return device_; }
+
+  // Throw Error(config) if the attribute is of another kind.
+  [[nodiscard]] std::int64_t integer(std::string_view name, std::int64_t otherwise) const;
+  [[nodiscard]] bool flag(std::string_view name, bool otherwise) const;
+  [[nodiscard]] float real(std::string_view name, float otherwise) const;
+  [[nodiscard]] std::string text(std::string_view name, std::string_view otherwise) const;
+  [[nodiscard]] std::optional<std::vector<std::int64_t>> integers(std::string_view name) const;
+  [[nodiscard]] std::optional<std::vector<float>> reals(std::string_view name) const;
+  [[nodiscard]] std::optional<std::vector<std::string>> texts(std::string_view name) const;
+  [[nodiscard]] std::optional<Value> tensor(std::string_view name) const;
+  [[nodiscard]] bool has(std::string_view name) const;
+  // An attribute that changes nothing here.
+  void ignore(std::string_view name) const { used_.insert(std::string(name)); }
+  // Throws Error(config) naming an attribute that was not read.
+  void check_all_read() const;
+
+  // The number of inputs must be in [least, most]; throws Error(config).
+  void expect_inputs(std::size_t least, std::size_t most) const;
+  // Input i if its value is known at load.
+  [[nodiscard]] const Value* constant(std::size_t i) const;
+
+ private:
+  template <class T>
+  const T* find(std::string_view name, std::string_view kind) const;
+
+  const Graph& graph_;
+  const Node& node_;
+  kernels::Device& device_;
+  mutable std::set<std::string, std::less<>> used_;
+};
+
+// How an operator takes float16 and bfloat16.
+enum class Half {
+  as_is,     // its kernel handles them (or only moves bytes)
+  via_float, // inputs are widened to float, and the float results narrowed again
+};
+
+struct Operator {
+  std::string_view domain;
+  std::string_view name;
+  int since = 1; // first opset with this meaning
+  int until = kNewest;
+  Kernel (*make)(const NodeSpec&) = nullptr;
+  Half half = Half::as_is;
+  static constexpr int kNewest = 1 << 30;
+};
+
+// nullptr if there is none.
+[[nodiscard]] const Operator* find_operator(std::string_view domain, std::string_view name,
+                                            int opset);
+// All names of a domain, sorted.
+[[nodiscard]] std::vector<std::string> operator_names(std::string_view domain);
+
+// The kernel of a node. Throws Error(config): "lacks operator 'X' of opset N", or attributes or
+// input counts that the operator does not have. `device` must outlive it.
+[[nodiscard]] Kernel make_kernel(const Graph& graph, const Node& node, kernels::Device& device);
+
+} // namespace mlp::native
