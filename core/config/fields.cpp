@@ -42,7 +42,7 @@ Position locate(const YamlDocument& document, const YamlNode& node, std::size_t 
   return node.position;
 }
 
-std::string shown(const YamlNode& node) {
+std::string shown(const YamlNode& node, const std::string& scalar) {
   switch (node.kind) {
   case YamlKind::null:
     return "nothing";
@@ -53,8 +53,8 @@ std::string shown(const YamlNode& node) {
   case YamlKind::scalar:
     break;
   }
-  std::string text = printable(node.text.substr(0, 60));
-  if (node.text.size() > 60) text += "...";
+  std::string text = printable(scalar.substr(0, 60));
+  if (scalar.size() > 60) text += "...";
   return fmt::format("'{}'", text);
 }
 
@@ -82,10 +82,12 @@ void read_number(const Reader& reader, std::string_view key, const YamlNode& nod
   const std::string wanted = fmt::format("{}{}", noun, range_words(rule));
   const auto text = reader.text(key, node, rule, wanted, false);
   if (!text) return;
-  const auto number = node.quoted ? std::nullopt : parse_number<Number>(*text);
+  // Where a reference stands, quotes may be there for YAML's sake.
+  const bool is_text = node.quoted && !has_reference(node.text);
+  const auto number = is_text ? std::nullopt : parse_number<Number>(*text);
   if (!number || (rule.minimum && static_cast<double>(*number) < *rule.minimum) ||
       (rule.maximum && static_cast<double>(*number) > *rule.maximum))
-    throw reader.wrong(key, node, wanted);
+    throw reader.wrong(key, node, wanted, text);
   value = *number;
 }
 
@@ -100,7 +102,7 @@ void read_duration(const Reader& reader, std::string_view key, const YamlNode& n
   const auto text = reader.text(key, node, rule, wanted, false);
   if (!text) return;
   const auto duration = parse_duration(*text);
-  if (!duration) throw reader.wrong(key, node, wanted);
+  if (!duration) throw reader.wrong(key, node, wanted, text);
   value = std::chrono::duration_cast<Duration>(*duration);
 }
 
@@ -113,10 +115,12 @@ Shape duration_shape(const Rule& rule, std::string fallback) {
 
 } // namespace
 
-Error Reader::wrong(std::string_view key, const YamlNode& node, std::string_view wanted) const {
-  Error problem =
-      error(node.position, fmt::format("'{}' must be {}, not {}", key, wanted, shown(node)));
-  if (node.quoted && node.kind == YamlKind::scalar && wanted.find("number") != std::string::npos)
+Error Reader::wrong(std::string_view key, const YamlNode& node, std::string_view wanted,
+                    const std::optional<std::string>& replaced) const {
+  Error problem = error(node.position, fmt::format("'{}' must be {}, not {}", key, wanted,
+                                                   shown(node, replaced.value_or(node.text))));
+  if (node.quoted && node.kind == YamlKind::scalar && !has_reference(node.text) &&
+      wanted.find("number") != std::string_view::npos)
     problem.add_hint("leave the quotes out");
   return problem;
 }
@@ -198,15 +202,14 @@ void read_value(const Reader& reader, std::string_view key, const YamlNode& node
                 std::string& value) {
   std::string wanted = "text";
   if (!rule.choices.empty()) {
-    wanted = "one of ";
-    for (const std::string_view choice : rule.choices)
-      wanted += fmt::format("{}{}", &choice == &rule.choices.front() ? "" : ", ", choice);
+    wanted =
+        "one of " + join(std::vector<std::string>(rule.choices.begin(), rule.choices.end()), ", ");
   }
   auto text = reader.text(key, node, rule, wanted, true);
   if (!text) return;
   if (!rule.choices.empty() && !has_reference(*text) &&
       std::find(rule.choices.begin(), rule.choices.end(), *text) == rule.choices.end()) {
-    Error problem = reader.wrong(key, node, wanted);
+    Error problem = reader.wrong(key, node, wanted, text);
     const std::vector<std::string> known(rule.choices.begin(), rule.choices.end());
     if (const auto nearest = nearest_name(*text, known))
       problem.add_hint(fmt::format("did you mean '{}'?", *nearest));
@@ -220,8 +223,8 @@ void read_value(const Reader& reader, std::string_view key, const YamlNode& node
   const auto text = reader.text(key, node, rule, "true or false", false);
   if (!text) return;
   const Scalar scalar = parse_scalar(*text);
-  if (scalar.type != ScalarType::boolean || node.quoted)
-    throw reader.wrong(key, node, "true or false");
+  if (scalar.type != ScalarType::boolean || (node.quoted && !has_reference(node.text)))
+    throw reader.wrong(key, node, "true or false", text);
   value = scalar.text.front() == 't' || scalar.text.front() == 'T';
 }
 

@@ -74,9 +74,9 @@ class Reader {
   [[nodiscard]] Error error(Position position, std::string_view message) const {
     return document.error_at(position, message);
   }
-  // "'epochs' must be an integer, not 'many'"
-  [[nodiscard]] Error wrong(std::string_view key, const YamlNode& node,
-                            std::string_view wanted) const;
+  // "'epochs' must be an integer, not 'many'"; `replaced` is the text after substitution.
+  [[nodiscard]] Error wrong(std::string_view key, const YamlNode& node, std::string_view wanted,
+                            const std::optional<std::string>& replaced = {}) const;
 
   // The text of a scalar after substitution; nullopt if the value is to keep its default. Throws if
   // the node is not a scalar. `for_text`: the value is text, and may stand as written.

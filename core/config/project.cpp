@@ -24,9 +24,8 @@ Project find_project(const fs::path& start) {
 }
 
 void make_state_folders(const Project& project) {
-  for (const fs::path& folder :
-       {project.objects(), project.runs(), project.models(), project.refs(), project.cache(),
-        project.tmp(), project.locks()})
+  for (const fs::path& folder : {project.objects(), project.runs(), project.models(),
+                                 project.refs(), project.cache(), project.tmp(), project.locks()})
     make_directories(folder);
 }
 

@@ -85,6 +85,17 @@ void check_data(const ProjectFile& file, const Task& task, bool resolved) {
   }
 }
 
+// With only `min_replicas` given, their number is fixed (as in SkyPilot).
+void fill_replica_counts(ProjectFile& file) {
+  for (const std::string& name : file.services.names()) {
+    ReplicaPolicy& policy = file.services.find(name)->replica_policy;
+    const YamlNode* written =
+        file.document->root().find("services")->find(name)->find("replica_policy");
+    if (written != nullptr && written->find("max_replicas") == nullptr)
+      policy.max_replicas = std::max(policy.max_replicas, policy.min_replicas);
+  }
+}
+
 // Names within the file that must lead somewhere.
 void check_references(const ProjectFile& file) {
   if (!is_valid_name(file.name))
@@ -139,6 +150,7 @@ ProjectFile parse_project_file(std::string text, std::string name) {
         .with_hint("a project file begins with: name: NAME");
   Reader reader(*file.document);
   read_value(reader, file.document->name(), root, Rule{}, file);
+  fill_replica_counts(file);
   check_references(file);
   return file;
 }

@@ -57,7 +57,7 @@ void read_value(const Reader& reader, std::string_view key, const YamlNode& node
   value.at_least = digits.ends_with('+');
   if (value.at_least) digits.remove_suffix(1);
   const auto amount = parse_amount(digits);
-  if (!amount) throw reader.wrong(key, node, wanted);
+  if (!amount) throw reader.wrong(key, node, wanted, text);
   value.value = *amount;
 }
 
@@ -83,7 +83,7 @@ void read_value(const Reader& reader, std::string_view key, const YamlNode& node
   const auto text = reader.text(key, node, rule, wanted, false);
   if (!text) return;
   const auto parsed = parse_accelerators(*text);
-  if (!parsed) throw reader.wrong(key, node, wanted);
+  if (!parsed) throw reader.wrong(key, node, wanted, text);
   value = *parsed;
 }
 

@@ -54,6 +54,24 @@ class Lines {
     return position(index, offset - starts_[index]);
   }
 
+  // False if the quote that opens at this place (both from 0, in bytes) is never closed, which
+  // yaml-cpp lets pass at the end of the text. True for anything but a quote.
+  [[nodiscard]] bool closes_quote(int index, int column) const {
+    if (index < 0 || column < 0 || static_cast<std::size_t>(index) >= starts_.size()) return true;
+    std::size_t at = starts_[static_cast<std::size_t>(index)] + static_cast<std::size_t>(column);
+    if (at >= text_.size() || (text_[at] != '"' && text_[at] != '\'')) return true;
+    const char quote = text_[at];
+    while (++at < text_.size()) {
+      if (text_[at] == '\\' && quote == '"')
+        ++at;
+      else if (text_.substr(at, 2) == "''" && quote == '\'')
+        ++at; // a quote within the text
+      else if (text_[at] == quote)
+        return true;
+    }
+    return false;
+  }
+
  private:
   std::string_view text_;
   std::vector<std::size_t> starts_;
@@ -107,6 +125,10 @@ class Builder final : public YAML::EventHandler {
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     YamlNode node;
     node.position = checked(mark);
+    // What is not written has no place of its own; its key's is where people look.
+    if (!stack_.empty() && stack_.back().entry &&
+        stack_.back().entry->key_position.line != node.position.line)
+      node.position = stack_.back().entry->key_position;
     add_leaf(std::move(node), anchor);
   }
 
@@ -129,6 +151,8 @@ class Builder final : public YAML::EventHandler {
     node.position = checked(mark);
     if (tag != "?" && tag != "!") throw no_tags(node.position);
     node.quoted = tag == "!";
+    if (node.quoted && !lines_.closes_quote(mark.line, mark.column))
+      throw SyntaxError{node.position, "a closing quote is missing"};
     if (value.find('\0') != std::string::npos || !is_valid_utf8(value))
       throw SyntaxError{node.position, "this text holds a character that is not allowed"};
     node.text = value;

@@ -59,7 +59,10 @@ Error YamlDocument::error_at(Position position, std::string_view message) const 
   const std::size_t from = column < width - 20 ? 0 : column - width / 2;
   std::string shown;
   std::size_t character = 0;
-  for (const char c : source_line(text_, position.line)) {
+  const std::string_view line = source_line(text_, position.line);
+  const bool is_text = is_valid_utf8(line);
+  for (char c : line) {
+    if (!is_text && (static_cast<unsigned char>(c) & 0x80) != 0) c = '?';
     if (!continues_character(c)) ++character;
     if (character <= from || character > from + width) continue;
     shown += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
