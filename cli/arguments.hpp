@@ -39,9 +39,10 @@ struct ParsedLine {
   Arguments arguments;
 };
 
-// Parses the words after the program's name. Throws Error(usage) with the nearest name as a hint
-// for an unknown command, option or surplus argument. Required arguments are not asked for with
-// --help.
+// Parses the words after the program's name. Of an option given twice the last value counts, unless
+// it may be repeated. Global options may stand anywhere. Throws Error(usage) with the nearest name
+// as a hint for an unknown command, option or surplus argument. With --help, other mistakes after
+// the command are forgiven.
 [[nodiscard]] ParsedLine parse_line(std::span<const std::string> words);
 
 // The options of a command in the order of help: its own, then those of its settings.

@@ -3,6 +3,7 @@
 #include "cli/completers.hpp"
 #include "cli/session.hpp"
 #include "core/base/error.hpp"
+#include "core/base/process.hpp"
 
 #include <algorithm>
 
@@ -107,6 +108,24 @@ std::vector<Candidate> complete_commands(Session&) {
 
 std::vector<Candidate> complete_shells(Session&) {
   return {{"bash", ""}, {"zsh", ""}, {"fish", ""}};
+}
+
+void enter_directory(std::span<const std::string> words) {
+  const auto enter = [](std::string directory) {
+    if (directory == "~" || directory.starts_with("~/")) // the shell has not expanded it yet
+      directory.replace(0, 1, get_env("HOME").value_or("~"));
+    std::error_code ignored;
+    fs::current_path(directory, ignored);
+  };
+  for (std::size_t i = 0; i + 1 < words.size() && words[i] != "--"; ++i) {
+    const std::string& word = words[i];
+    if ((word == "-C" || word == "--directory") && i + 2 < words.size())
+      enter(words[++i]);
+    else if (word.starts_with("--directory="))
+      enter(word.substr(12));
+    else if (word.starts_with("-C") && word.size() > 2)
+      enter(word.substr(2));
+  }
 }
 
 std::vector<Candidate> complete_line(Session& session, std::span<const std::string> words) {

@@ -13,6 +13,10 @@ std::vector<Candidate> complete_directories(Session&);
 std::vector<Candidate> complete_commands(Session&);
 std::vector<Candidate> complete_shells(Session&);
 
+// Goes where a -C among the finished words points, so that names there complete. A folder that does
+// not exist is left for the command to complain about.
+void enter_directory(std::span<const std::string> words);
+
 // What may follow `words`, the last of which is being typed (it may be empty).
 [[nodiscard]] std::vector<Candidate> complete_line(Session& session,
                                                    std::span<const std::string> words);

@@ -3,6 +3,7 @@
 
 #include "cli/terminal.hpp"
 #include "core/base/json.hpp"
+#include "core/base/process.hpp"
 #include "core/base/text.hpp"
 
 #include <fmt/format.h>
@@ -10,15 +11,31 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <iostream>
 
 namespace mlp {
 
 namespace {
 
+[[noreturn]] void output_failed(int error) {
+  if (error == EPIPE) throw ClosedPipe{};
+  throw system_error(error, "write to", "standard output");
+}
+
 void write_out(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size())
-    throw system_error(errno, "write to", "standard output");
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) output_failed(errno);
+}
+
+void flush_out() {
+  if (std::fflush(stdout) != 0) output_failed(errno);
+}
+
+bool knows_escapes(int fd) {
+  return ::isatty(fd) == 1 && get_env("TERM").value_or("dumb") != "dumb";
+}
+
+bool colors(const OutputOptions& options, int fd) {
+  return options.color == ColorWhen::always ||
+         (options.color == ColorWhen::automatic && knows_escapes(fd));
 }
 
 } // namespace
@@ -32,7 +49,7 @@ class Output::Terminal : public TerminalProgress {
 Output::Output(OutputOptions options)
     : options_(options),
       terminal_(std::make_unique<Terminal>(options.progress && !options.json && !options.quiet &&
-                                               ::isatty(STDERR_FILENO) == 1,
+                                               knows_escapes(STDERR_FILENO),
                                            options.verbose, options.quiet || options.json)) {}
 
 Output::~Output() = default;
@@ -49,7 +66,7 @@ void Output::emit(Json record, const View& view) {
     if (!table->empty.empty()) status(table->empty);
     return;
   }
-  write_out(render(record, view, options_.color && ::isatty(STDOUT_FILENO) == 1));
+  write_out(render(record, view, colors(options_, STDOUT_FILENO)));
 }
 
 void Output::emit_line(Json record, std::string_view text) {
@@ -60,15 +77,20 @@ void Output::emit_line(Json record, std::string_view text) {
     terminal_->clear();
     write_out(text);
   }
-  if (std::fflush(stdout) != 0) throw system_error(errno, "write to", "standard output");
+  flush_out();
+}
+
+void Output::write(std::string_view text) {
+  terminal_->clear();
+  write_out(text);
 }
 
 void Output::status(std::string_view line) {
-  if (!options_.quiet && !options_.json) terminal_->line(line);
+  if (!options_.quiet && !options_.json) terminal_->line(printable_lines(line));
 }
 
 void Output::warning(std::string_view line) {
-  if (!options_.quiet) terminal_->line(fmt::format("mlp: warning: {}", line));
+  if (!options_.quiet) terminal_->line(fmt::format("mlp: warning: {}", printable_lines(line)));
 }
 
 Progress& Output::progress() {
@@ -83,7 +105,7 @@ LogSink& Output::log_sink() {
 
 void Output::finish() {
   terminal_->end();
-  if (std::fflush(stdout) != 0) throw system_error(errno, "write to", "standard output");
+  flush_out();
 }
 
 void print_error(const Error& error, const OutputOptions& options) {
@@ -98,13 +120,13 @@ void print_error(const Error& error, const OutputOptions& options) {
                            {"exit_code", exit_code(error.kind())}}}};
     text = dump_json(record) + "\n";
   } else {
-    const bool color = options.color && ::isatty(STDERR_FILENO) == 1;
+    const bool color = colors(options, STDERR_FILENO);
     text = fmt::format("mlp: {}error:{} {}\n", color ? "\033[31;1m" : "", color ? "\033[0m" : "",
-                       error.message());
+                       printable_lines(error.message()));
     for (const std::string& context : error.contexts())
-      text += fmt::format("  {}\n", context);
+      text += fmt::format("  {}\n", printable_lines(context));
     for (const std::string& hint : error.hints())
-      text += fmt::format("hint: {}\n", hint);
+      if (!hint.empty()) text += fmt::format("hint: {}\n", printable_lines(hint));
   }
   std::fflush(stdout);
   std::fwrite(text.data(), 1, text.size(), stderr);
@@ -114,9 +136,10 @@ bool confirm(std::string_view question) {
   if (::isatty(STDIN_FILENO) != 1)
     throw Error(ErrorKind::usage, "this needs a yes, and there is no terminal to ask on")
         .with_hint("give --yes");
-  std::fputs(fmt::format("{} [y/N] ", question).c_str(), stderr);
+  std::fputs(fmt::format("{} [y/N] ", printable(question)).c_str(), stderr);
   std::string answer;
-  std::getline(std::cin, answer);
+  for (int c = std::getchar(); c != EOF && c != '\n'; c = std::getchar())
+    if (answer.size() < 16) answer += static_cast<char>(c);
   return answer == "y" || answer == "Y" || answer == "yes";
 }
 

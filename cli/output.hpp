@@ -43,21 +43,31 @@ struct TextView {
 
 using View = std::variant<TableView, FieldsView, TextView>;
 
+// automatic: on a terminal that knows escapes.
+enum class ColorWhen { automatic, always, never };
+
 struct OutputOptions {
   bool json = false;
   bool quiet = false;
   bool verbose = false;
-  bool progress = true; // false: --no-progress or the setting ui.progress
-  bool color = true;    // false: NO_COLOR or the setting; a pipe has none either way
+  bool progress = true;                   // false: --no-progress or the setting ui.progress
+  ColorWhen color = ColorWhen::automatic; // never: NO_COLOR or the setting ui.color
 };
 
-// Not thread-safe but for the Progress and the LogSink that it hands out.
+// Thrown when the reader of standard output has gone (`mlp runs ls | head -1`): not a mistake, so
+// no Error. main() then ends quietly with the code of a program that SIGPIPE ended. Work under way
+// is unwound as for any failure.
+struct ClosedPipe {};
+
+// Not thread-safe but for the Progress and the LogSink that it hands out. What is printed on
+// standard error has control characters made visible: names and messages may come from outside.
 class Output {
  public:
   explicit Output(OutputOptions options);
   ~Output();
 
-  // The command's one result; `record` is an object and gains "version". Called at most once.
+  // The command's one result; `record` is an object and gains "version". Called at most once. This,
+  // emit_line() and finish() throw Error if standard output cannot take it, or ClosedPipe.
   void emit(Json record, const View& view);
   // A stream: one record a line with --json, else `text` as it is (with its newline).
   void emit_line(Json record, std::string_view text);
@@ -73,7 +83,10 @@ class Output {
   [[nodiscard]] const OutputOptions& options() const noexcept { return options_; }
   [[nodiscard]] LogSink& log_sink();
 
-  // Flushes; throws Error if standard output cannot take it (a full disk).
+  // Text as it is, without a record: for what is no result but the program's own interface.
+  void write(std::string_view text);
+
+  // Ends the progress and flushes.
   void finish();
 
  private:
@@ -89,7 +102,7 @@ void print_error(const Error& error, const OutputOptions& options);
 [[nodiscard]] std::string render(const Json& record, const View& view, bool color);
 
 // Asks on the terminal; true for y or yes. Without a terminal throws Error(usage) with the hint
-// to give --yes.
+// to give --yes. Blocks.
 [[nodiscard]] bool confirm(std::string_view question);
 
 } // namespace mlp

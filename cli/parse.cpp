@@ -1,11 +1,11 @@
-// Finds the command by its words, then lets CLI11 parse the rest against that command's options
-// only: start-up does not depend on how many commands there are.
+// The words of a command line against the table of commands, as getopt_long takes them: options
+// anywhere, "--name=value" or "--name value", "-xy" for "-x -y", "-oFILE", "--" ends them. Written
+// by hand so that each mistake is answered with the declaration it offends against.
 #include "cli/arguments.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/config/settings.hpp"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,135 +16,241 @@ namespace mlp {
 
 namespace {
 
-bool is_option(std::string_view word) {
-  return word.size() > 1 && word.front() == '-';
-}
-
-const Option* find_option(std::span<const Option> options, std::string_view word) {
-  const std::string_view name = word.substr(0, word.find('='));
-  for (const Option& option : options)
-    if (option.name == name ||
-        (option.letter != 0 && name.size() >= 2 && name[0] == '-' && name[1] == option.letter))
-      return &option;
-  return nullptr;
-}
-
-// Moves global options that stand before the command's words into `before`.
-std::size_t skip_globals(std::span<const std::string> words, std::vector<std::string>& before) {
-  std::size_t i = 0;
-  while (i < words.size() && is_option(words[i])) {
-    const Option* option = find_option(global_options(), words[i]);
-    if (option == nullptr && words[i] == "--version") break;
-    before.push_back(words[i]);
-    const bool attached =
-        words[i].find('=') != std::string::npos || (words[i].size() > 2 && words[i][1] != '-');
-    ++i;
-    if (option != nullptr && !option->value.empty() && !attached && i < words.size())
-      before.push_back(words[i++]);
-  }
-  return i;
-}
-
-Error unknown_command(std::span<const std::string> words) {
-  std::vector<std::string> firsts, nouns_verbs;
+Error unknown_command(std::string_view noun, std::string_view verb) {
+  std::vector<std::string> firsts, verbs;
+  std::string_view elsewhere; // "data push" for "push"
   for (const Command* command : commands()) {
     if (command->category == Category::hidden) continue;
-    nouns_verbs.emplace_back(command->path);
-    const std::string first(command->path.substr(0, command->path.find(' ')));
-    if (firsts.empty() || firsts.back() != first) firsts.push_back(first);
+    const std::size_t space = command->path.find(' ');
+    const std::string first(command->path.substr(0, space));
+    if (std::find(firsts.begin(), firsts.end(), first) == firsts.end()) firsts.push_back(first);
+    if (space == std::string_view::npos) continue;
+    if (first == noun) verbs.emplace_back(command->path.substr(space + 1));
+    if (command->path.substr(space + 1) == noun && elsewhere.empty()) elsewhere = command->path;
   }
-  const bool known_noun = std::find(firsts.begin(), firsts.end(), words[0]) != firsts.end();
-  if (known_noun && words.size() > 1) {
-    std::vector<std::string> verbs;
-    for (const std::string& path : nouns_verbs)
-      if (path.starts_with(words[0] + " ")) verbs.push_back(path.substr(words[0].size() + 1));
+  if (!verbs.empty())
     return Error(ErrorKind::usage,
-                 fmt::format("'mlp {}' has no command '{}'", words[0], printable(words[1])))
-        .with_hint(suggestion_hint(words[1], verbs, "commands"));
-  }
-  Error error(ErrorKind::usage, fmt::format("'{}' is not an mlp command", printable(words[0])));
-  if (const auto nearest = nearest_name(words[0], firsts))
+                 fmt::format("'mlp {}' has no command '{}'", noun, printable(verb)))
+        .with_hint(suggestion_hint(verb, verbs, "commands"));
+  Error error(ErrorKind::usage, fmt::format("'{}' is not an mlp command", printable(noun)));
+  if (!elsewhere.empty())
+    error.add_hint(fmt::format("did you mean '{}'?", elsewhere));
+  else if (const auto nearest = nearest_name(noun, firsts))
     error.add_hint(fmt::format("did you mean '{}'?", *nearest));
   else
     error.add_hint("mlp --help lists the commands");
   return error;
 }
 
-Error extra_word(const Command& command, std::span<const Option> options, const std::string& word) {
-  const std::string help = fmt::format("mlp {} --help shows what it takes", command.path);
-  if (!is_option(word))
-    return Error(ErrorKind::usage, fmt::format("unexpected argument '{}'", printable(word)))
-        .with_hint(help);
-  std::vector<std::string> names;
-  for (const Option& option : options)
-    names.emplace_back(option.name);
-  const std::string name = word.substr(0, word.find('='));
-  Error error(ErrorKind::usage, fmt::format("unknown option '{}'", printable(name)));
-  if (const auto nearest = nearest_name(name, names))
-    error.add_hint(fmt::format("did you mean '{}'?", *nearest));
-  else
-    error.add_hint(help);
-  return error;
+bool is_number(std::string_view word) {
+  double value = 0;
+  const auto [end, code] = std::from_chars(word.data(), word.data() + word.size(), value);
+  return code == std::errc{} && end == word.data() + word.size();
 }
 
-std::string flag_names(const Option& option) {
-  return option.letter == 0 ? std::string(option.name)
-                            : fmt::format("-{},{}", option.letter, option.name);
+std::string display_name(const Option& option) {
+  return option.letter == 0 ? fmt::format("'{}'", option.name)
+                            : fmt::format("'{}' (-{})", option.name, option.letter);
 }
 
-Arguments parse_options(const Command& command, std::vector<std::string> words) {
-  std::vector<Option> options = options_of(command);
-  for (const Option& option : global_options())
-    options.push_back(option);
-
-  CLI::App app;
-  app.set_help_flag();
-  app.allow_extras();
-  std::vector<std::pair<std::string, CLI::Option*>> declared;
-  for (const Option& option : options) {
-    CLI::Option* made = option.value.empty() ? app.add_flag(flag_names(option))
-                                             : app.add_option(flag_names(option));
-    if (!option.value.empty()) {
-      made->expected(1);
-      made->multi_option_policy(option.repeated ? CLI::MultiOptionPolicy::TakeAll
-                                                : CLI::MultiOptionPolicy::TakeLast);
-      made->allow_extra_args(false);
-    }
-    declared.emplace_back(option.name, made);
+// Takes options and their values off a command line, word by word.
+class WordReader {
+ public:
+  // `command` is nullptr before the command is known: then only the global options are.
+  WordReader(std::span<const std::string> words, const Command* command)
+      : words_(words), command_(command) {
+    if (command != nullptr) options_ = options_of(*command);
+    const auto globals = global_options();
+    options_.insert(options_.end(), globals.begin(), globals.end());
   }
-  for (const Argument& argument : command.arguments) {
-    CLI::Option* made = app.add_option(std::string(argument.name));
-    if (argument.repeated)
-      made->expected(0, 1 << 20);
+
+  [[nodiscard]] bool done() const noexcept { return at_ == words_.size(); }
+  [[nodiscard]] const std::string& word() const { return words_[at_]; }
+  [[nodiscard]] std::span<const std::string> rest() const { return words_.subspan(at_); }
+  const std::string& take_word() { return words_[at_++]; }
+
+  // "-" is a file's name, and a negative number a value, unless an option is called so.
+  [[nodiscard]] bool at_option() const {
+    if (done() || word().size() < 2 || word()[0] != '-' || word() == "--") return false;
+    return word()[1] == '-' || by_letter(word()[1]) != nullptr || !is_number(word());
+  }
+
+  void take_option(Arguments& out) {
+    const std::string& word = take_word();
+    if (word[1] == '-')
+      take_long(word, out);
     else
-      made->expected(0, 1);
-    declared.emplace_back(argument.name, made);
+      take_letters(word, out);
   }
-  std::reverse(words.begin(), words.end()); // CLI11 takes them from the back
-  try {
-    app.parse(words);
-  } catch (const CLI::ArgumentMismatch&) {
-    throw Error(ErrorKind::usage, "an option lacks its value")
-        .with_hint(fmt::format("mlp {} --help shows what it takes", command.path));
-  } catch (const CLI::ParseError& error) {
-    throw Error(ErrorKind::usage, error.what())
-        .with_hint(fmt::format("mlp {} --help shows what it takes", command.path));
+
+ private:
+  [[nodiscard]] const Option* by_name(std::string_view name) const {
+    const auto found = std::find_if(options_.begin(), options_.end(),
+                                    [&](const Option& o) { return o.name == name; });
+    return found == options_.end() ? nullptr : &*found;
   }
-  Arguments out;
-  for (const auto& [name, option] : declared) {
-    if (option->count() == 0) continue;
-    const bool flag = option->get_expected_max() == 0;
-    out.values[name] = flag ? std::vector<std::string>(option->count()) : option->results();
+  [[nodiscard]] const Option* by_letter(char letter) const {
+    const auto found = std::find_if(options_.begin(), options_.end(), [&](const Option& o) {
+      return o.letter != 0 && o.letter == letter;
+    });
+    return found == options_.end() ? nullptr : &*found;
   }
-  if (!out.has("--help")) {
-    if (const auto extra = app.remaining(); !extra.empty())
-      throw extra_word(command, options, extra.front());
-    for (const Argument& argument : command.arguments)
-      if (argument.required && !out.has(argument.name))
-        throw Error(ErrorKind::usage, fmt::format("missing argument {}", argument.name))
-            .with_hint(fmt::format("{}; mlp {} --help shows more", argument.help, command.path));
+
+  void take_long(const std::string& word, Arguments& out) {
+    const std::size_t equals = word.find('=');
+    const Option* option = by_name(std::string_view(word).substr(0, equals));
+    if (option == nullptr) throw unknown_option(word.substr(0, equals));
+    std::vector<std::string>& values = out.values[std::string(option->name)];
+    if (option->value.empty()) {
+      if (equals != std::string::npos)
+        throw usage(fmt::format("option {} takes no value", display_name(*option)));
+      values.emplace_back();
+    } else {
+      values.push_back(equals == std::string::npos ? take_value(*option) : word.substr(equals + 1));
+    }
   }
-  return out;
+
+  void take_letters(const std::string& word, Arguments& out) {
+    for (std::size_t i = 1; i < word.size(); ++i) {
+      const Option* option = by_letter(word[i]);
+      if (option == nullptr) throw unknown_option(i == 1 ? word : fmt::format("-{}", word[i]));
+      std::vector<std::string>& values = out.values[std::string(option->name)];
+      if (!option->value.empty()) {
+        values.push_back(i + 1 < word.size() ? word.substr(i + 1) : take_value(*option));
+        return;
+      }
+      values.emplace_back();
+    }
+  }
+
+  // The next word, unless that is another option: a forgotten value must not swallow it.
+  std::string take_value(const Option& option) {
+    const bool missing =
+        done() || word() == "--" ||
+        (at_option() && (by_name(std::string_view(word()).substr(0, word().find('='))) != nullptr ||
+                         (word().size() == 2 && by_letter(word()[1]) != nullptr)));
+    if (!missing) return take_word();
+    Error error(ErrorKind::usage,
+                fmt::format("option {} needs a value: {}", display_name(option), option.value));
+    if (!done() && word() != "--")
+      error.add_hint(fmt::format("if '{}' is the value: {}={}", printable(word()), option.name,
+                                 shell_quote(printable(word()))));
+    else
+      error.add_hint(fmt::format("{} {}: {}", option.name, option.value, option.help));
+    throw error;
+  }
+
+  [[nodiscard]] Error usage(std::string message) const {
+    return Error(ErrorKind::usage, std::move(message)).with_hint(help_hint());
+  }
+  [[nodiscard]] std::string help_hint() const {
+    return command_ == nullptr ? "mlp --help lists options and commands"
+                               : fmt::format("mlp {} --help shows what it takes", command_->path);
+  }
+
+  [[nodiscard]] Error unknown_option(const std::string& name) const {
+    Error error(ErrorKind::usage, fmt::format("unknown option '{}'", printable(name)));
+    std::vector<std::string> names;
+    for (const Option& option : options_)
+      names.emplace_back(option.name);
+    const std::string long_name = name.starts_with("--") ? name : "-" + name;
+    const auto belongs_to = [&](const Command* command) {
+      const std::vector<Option> options = options_of(*command);
+      return std::any_of(options.begin(), options.end(),
+                         [&](const Option& o) { return o.name == name; });
+    };
+    if (const auto nearest = name.size() > 2 ? nearest_name(long_name, names) : std::nullopt)
+      error.add_hint(fmt::format("did you mean '{}'?", *nearest));
+    else if (command_ == nullptr && std::any_of(commands().begin(), commands().end(), belongs_to))
+      error.add_hint(fmt::format("the options of a command stand after it: mlp COMMAND {}", name));
+    else
+      error.add_hint(help_hint());
+    return error;
+  }
+
+  std::span<const std::string> words_;
+  const Command* command_;
+  std::vector<Option> options_;
+  std::size_t at_ = 0;
+};
+
+void take_options(WordReader& reader, Arguments& out) {
+  while (reader.at_option())
+    reader.take_option(out);
+}
+
+bool asks_for_help(std::span<const std::string> words) {
+  for (const std::string& word : words) {
+    if (word == "--") return false;
+    if (word == "--help" || word == "-h") return true;
+  }
+  return false;
+}
+
+bool is_noun(std::string_view word) {
+  const auto all = commands();
+  return std::any_of(all.begin(), all.end(), [&](const Command* command) {
+    return command->path.size() > word.size() && command->path.starts_with(word) &&
+           command->path[word.size()] == ' ';
+  });
+}
+
+// The command's words, and the global options before and between them.
+ParsedLine find_line(WordReader& reader) {
+  ParsedLine line;
+  while (reader.at_option()) {
+    if (reader.word() == "--version") {
+      reader.take_word();
+      line.command = find_command("version");
+      return line;
+    }
+    reader.take_option(line.arguments);
+  }
+  if (reader.done()) return line;
+  const std::string first = reader.take_word();
+  if (!is_noun(first)) {
+    line.command = find_command(first);
+    if (line.command == nullptr) throw unknown_command(first, "");
+    return line;
+  }
+  line.noun = first;
+  const Command* alone = find_command(first);
+  if (alone == nullptr) take_options(reader, line.arguments);
+  if (!reader.done() && !reader.at_option()) {
+    line.command = find_command(first + " " + reader.word());
+    if (line.command != nullptr)
+      reader.take_word();
+    else if (alone == nullptr)
+      throw unknown_command(first, reader.word());
+  }
+  if (line.command == nullptr) line.command = alone;
+  return line;
+}
+
+void take_arguments(WordReader& reader, const Command& command, Arguments& out) {
+  bool options_ended = false;
+  std::size_t position = 0;
+  while (!reader.done()) {
+    if (!options_ended && reader.word() == "--") {
+      reader.take_word();
+      options_ended = true;
+    } else if (!options_ended && reader.at_option()) {
+      reader.take_option(out);
+    } else if (position < command.arguments.size()) {
+      const Argument& argument = command.arguments[position];
+      out.values[std::string(argument.name)].push_back(reader.take_word());
+      if (!argument.repeated) ++position;
+    } else {
+      throw Error(ErrorKind::usage,
+                  fmt::format("unexpected argument '{}'", printable(reader.word())))
+          .with_hint(fmt::format("mlp {} --help shows what it takes", command.path));
+    }
+  }
+  if (out.has("--help")) return;
+  for (const Argument& argument : command.arguments)
+    if (argument.required && !out.has(argument.name))
+      throw Error(ErrorKind::usage, fmt::format("missing argument {}", argument.name))
+          .with_hint(fmt::format("{}; mlp {} --help shows more", argument.help, command.path));
 }
 
 } // namespace
@@ -166,41 +272,22 @@ std::vector<Option> options_of(const Command& command) {
 }
 
 ParsedLine parse_line(std::span<const std::string> words) {
-  std::vector<std::string> rest;
-  std::size_t at = skip_globals(words, rest);
-  ParsedLine parsed;
-  if (at < words.size() && words[at] == "--version") {
-    parsed.command = find_command("version");
-    ++at;
-  } else if (at < words.size()) {
-    const std::string two = at + 1 < words.size() ? words[at] + " " + words[at + 1] : "";
-    if (const Command* found = two.empty() ? nullptr : find_command(two)) {
-      parsed.command = found;
-      at += 2;
-    } else if (const Command* single = find_command(words[at])) {
-      parsed.command = single;
-      at += 1;
-    } else {
-      parsed.noun = words[at];
-      const auto all = commands();
-      const bool noun = std::any_of(all.begin(), all.end(), [&](const Command* c) {
-        return c->path.starts_with(parsed.noun + " ");
-      });
-      const bool verb = at + 1 < words.size() && !is_option(words[at + 1]);
-      if (!noun || verb) throw unknown_command(words.subspan(at));
-      ++at;
-    }
-  }
-  if (parsed.command != nullptr && parsed.command->raw) {
-    parsed.arguments.values["WORDS"] = {words.begin() + static_cast<std::ptrdiff_t>(at),
-                                        words.end()};
+  WordReader before(words, nullptr);
+  ParsedLine parsed = find_line(before);
+  if (parsed.command == nullptr) return parsed;
+  const Command& command = *parsed.command;
+  if (command.raw) {
+    parsed.arguments.values["WORDS"] = {before.rest().begin(), before.rest().end()};
     return parsed;
   }
-  rest.insert(rest.end(), words.begin() + static_cast<std::ptrdiff_t>(at), words.end());
-  static const Command none = {
-      .path = "", .summary = "", .category = Category::hidden, .run = nullptr};
-  parsed.arguments =
-      parse_options(parsed.command != nullptr ? *parsed.command : none, std::move(rest));
+  WordReader reader(before.rest(), &command);
+  try {
+    take_arguments(reader, command, parsed.arguments);
+  } catch (const Error&) {
+    // Who asks for help while the line is not right yet gets it.
+    if (!asks_for_help(before.rest())) throw;
+    parsed.arguments.values["--help"] = {""};
+  }
   return parsed;
 }
 

@@ -26,6 +26,16 @@ const Json* reach(const Json& record, std::string_view key) {
   return at;
 }
 
+// A count or a size as JSON may hold it: whole numbers exactly, anything else clamped.
+std::uint64_t whole(const Json& value) {
+  if (value.is_number_unsigned()) return value.get<std::uint64_t>();
+  if (value.is_number_integer())
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(0, value.get<std::int64_t>()));
+  const double number = value.get<double>();
+  if (!(number > 0)) return 0;
+  return number < 1.8e19 ? static_cast<std::uint64_t>(number) : UINT64_MAX;
+}
+
 std::string number_text(double value) {
   if (value == std::floor(value) && std::abs(value) < 1e15) return fmt::format("{:.0f}", value);
   return fmt::format("{:.4g}", value);
@@ -48,7 +58,7 @@ std::string cell(const Json* value, Format format) {
       if (const auto time = parse_time(text)) return format_age(*time, wall_now());
     if (format == Format::digest) {
       const std::size_t start = text.starts_with("sha256:") ? 7 : 0;
-      return text.substr(start, 12);
+      return printable(text.substr(start, 12));
     }
     return printable(text);
   }
@@ -65,27 +75,20 @@ std::string cell(const Json* value, Format format) {
   const double number = value->get<double>();
   switch (format) {
   case Format::bytes:
-    return format_bytes(static_cast<std::uint64_t>(std::max(0.0, number)));
+    return format_bytes(whole(*value));
   case Format::count:
-    return format_count(static_cast<std::uint64_t>(std::max(0.0, number)));
+    return format_count(whole(*value));
   case Format::duration:
     return format_duration(std::chrono::duration<double>(number));
   case Format::percent:
     return fmt::format("{:.2f} %", number * 100);
   default:
-    return number_text(number);
+    return value->is_number_integer() ? value->dump() : number_text(number);
   }
 }
 
-// Columns on a terminal, not bytes: continuation bytes of UTF-8 take no place.
-std::size_t width(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-  }));
-}
-
 std::string pad(const std::string& text, std::size_t to, bool right) {
-  const std::string space(to - std::min(to, width(text)), ' ');
+  const std::string space(to - std::min(to, display_width(text)), ' ');
   return right ? space + text : text + space;
 }
 
@@ -108,7 +111,7 @@ std::string render_table(const Json& record, const TableView& view, bool color) 
   std::vector<std::size_t> widths(view.columns.size(), 0);
   for (const auto& line : cells)
     for (std::size_t i = 0; i < line.size(); ++i)
-      widths[i] = std::max(widths[i], width(line[i]));
+      widths[i] = std::max(widths[i], display_width(line[i]));
   std::string text;
   for (std::size_t r = 0; r < cells.size(); ++r) {
     std::string line;
@@ -125,7 +128,7 @@ std::string render_table(const Json& record, const TableView& view, bool color) 
 std::string render_fields(const Json& record, const FieldsView& view, bool color) {
   std::size_t widest = 0;
   for (const Column& field : view.fields)
-    if (reach(record, field.key) != nullptr) widest = std::max(widest, width(field.title));
+    if (reach(record, field.key) != nullptr) widest = std::max(widest, display_width(field.title));
   std::string text;
   for (const Column& field : view.fields) {
     const Json* value = reach(record, field.key);

@@ -24,16 +24,6 @@ std::size_t terminal_width() {
   return 80;
 }
 
-// At most `columns` characters, never through the middle of one.
-std::string_view cut(std::string_view text, std::size_t columns) {
-  std::size_t at = 0, used = 0;
-  while (at < text.size()) {
-    if ((static_cast<unsigned char>(text[at]) & 0xc0) != 0x80 && used++ == columns) break;
-    ++at;
-  }
-  return text.substr(0, at);
-}
-
 } // namespace
 
 TerminalProgress::TerminalProgress(bool draws, bool verbose, bool quiet)
@@ -47,7 +37,7 @@ void TerminalProgress::begin(std::string_view phase, std::uint64_t total, Progre
   if (!draws_) return;
   const std::lock_guard lock(mutex_);
   erase();
-  phase_ = phase;
+  phase_ = printable(phase);
   note_.clear();
   unit_ = unit;
   total_ = total;
@@ -82,14 +72,14 @@ void TerminalProgress::log(LogLevel level, std::string_view message) {
   if (quiet_ && level != LogLevel::error) return;
   switch (level) {
   case LogLevel::error:
-    line(fmt::format("mlp: error: {}", message));
+    line(fmt::format("mlp: error: {}", printable_lines(message)));
     break;
   case LogLevel::warning:
-    line(fmt::format("mlp: warning: {}", message));
+    line(fmt::format("mlp: warning: {}", printable_lines(message)));
     break;
   case LogLevel::info:
   case LogLevel::debug:
-    if (verbose_) line(fmt::format("mlp: {}", message));
+    if (verbose_) line(fmt::format("mlp: {}", printable_lines(message)));
     break;
   }
 }
@@ -135,7 +125,7 @@ void TerminalProgress::draw() {
                                            static_cast<double>(total_ - done) / rate)));
   }
   if (!note_.empty()) text += "  " + note_;
-  const std::string line = fmt::format("\r{}\033[K", cut(text, terminal_width() - 1));
+  const std::string line = fmt::format("\r{}\033[K", fit_width(text, terminal_width() - 1));
   std::fwrite(line.data(), 1, line.size(), stderr);
   std::fflush(stderr);
   shown_ = true;

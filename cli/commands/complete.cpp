@@ -5,18 +5,17 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
-
 namespace mlp {
 
 namespace {
 
 void run(Session& session) {
   const std::vector<std::string> words = session.arguments().all("WORDS");
+  enter_directory(words);
   std::string text;
   for (const Candidate& c : complete_line(session, words))
     text += fmt::format("{}\t{}\n", printable(c.value), printable(c.description));
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  session.output().write(text);
 }
 
 } // namespace
