@@ -17,6 +17,8 @@ string(REPLACE "-DNDEBUG" "" CMAKE_CXX_FLAGS_RELWITHDEBINFO "${CMAKE_CXX_FLAGS_R
 set(MLP_SANITIZE "" CACHE STRING "Sanitizers for the whole build, as -fsanitize= takes them")
 if(MLP_SANITIZE)
   add_compile_options(-fsanitize=${MLP_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  # GCC cannot follow the instrumented code of its own headers.
+  add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   add_link_options(-fsanitize=${MLP_SANITIZE})
 endif()
 
