@@ -97,8 +97,12 @@ void ObjectStore::read(const Digest& id, Bytes& plain) {
   read_stored(*location, stored, plain);
 }
 
-// Called with write_mutex_ held, before the first write.
 void ObjectStore::prepare() {
+  const std::lock_guard lock(write_mutex_);
+  prepare_locked();
+}
+
+void ObjectStore::prepare_locked() {
   if (prepared_) return;
   for (const char* name : {"packs", "index", "tmp"})
     make_directories(directory_ / name);
@@ -145,7 +149,7 @@ bool ObjectStore::put_stored(PackKind kind, const PackEntry& entry, ByteSpan sto
 
 void ObjectStore::append(PackKind kind, const PackEntry& entry, ByteSpan stored) {
   std::unique_lock lock(write_mutex_);
-  prepare();
+  prepare_locked();
   auto& pack = open_[static_cast<int>(kind)];
   if (!pack) pack = std::make_unique<PackWriter>(directory_, kind);
   pack->append(entry, stored);

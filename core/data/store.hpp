@@ -66,6 +66,9 @@ class ObjectStore final : public ObjectSink, public ObjectSource {
   // The stored bytes, checked (their plain bytes are left in `plain`).
   void read_stored(const Location& location, Bytes& stored, Bytes& plain);
 
+  // Creates the folders and the token, and removes what dead writers left. put() does it too; a
+  // caller that needs the token first does it itself.
+  void prepare();
   // Stores the object unless it is there. It can be read, and outlives a crash, after flush().
   Digest put(PackKind kind, ByteSpan plain) override;
   // The same for an object in stored form, already checked by check_stored(). False if it was
@@ -87,7 +90,7 @@ class ObjectStore final : public ObjectSink, public ObjectSource {
   void set_aside(const Digest& pack);
 
  private:
-  void prepare();
+  void prepare_locked();
   void append(PackKind kind, const PackEntry& entry, ByteSpan stored);
   void close_pack(PackKind kind, std::unique_lock<std::mutex>& lock);
   bool claim(const Digest& id, std::uint64_t size);

@@ -53,7 +53,7 @@ unsigned choose_threads(unsigned wanted) {
     wanted = ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set))
                                                            : std::thread::hardware_concurrency();
   }
-  return std::clamp(wanted, 1u, 64u);
+  return std::clamp(wanted, 1u, 16u);
 }
 
 } // namespace mlp::data

@@ -44,7 +44,7 @@ class TaskPool {
 };
 
 // The number of threads for work of this kind: `wanted`, or where that is 0 one for each CPU that
-// this process may use, at least 1 and at most 64.
+// this process may use, at least 1 and at most 16.
 [[nodiscard]] unsigned choose_threads(unsigned wanted);
 
 } // namespace mlp::data

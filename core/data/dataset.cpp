@@ -1,0 +1,248 @@
+// Wiring of scan, store, checkout and transfer to mlp.yaml and mlp.lock.
+#include "core/data/dataset.hpp"
+
+#include "core/base/error.hpp"
+#include "core/base/text.hpp"
+#include "core/data/manifest_builder.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace mlp::data {
+
+namespace {
+
+constexpr std::size_t kept_changes = 10000;
+
+// Builds the version while the scan goes on.
+class BuildVisitor final : public ScanVisitor {
+ public:
+  explicit BuildVisitor(ObjectSink& sink) : sink_(sink) { builders_.emplace_back(sink); }
+
+  void enter(const std::string& name) override {
+    names_.push_back(name);
+    builders_.emplace_back(sink_);
+  }
+  void leave() override {
+    Entry directory = builders_.back().finish();
+    builders_.pop_back();
+    directory.name = std::move(names_.back());
+    names_.pop_back();
+    builders_.back().add(std::move(directory));
+  }
+  void entry(const Entry& entry) override {
+    if (entry.name.empty())
+      single_ = entry;
+    else
+      builders_.back().add(entry);
+  }
+  // The root entry, when the scan is done.
+  Entry finish() { return single_ ? *std::move(single_) : builders_.back().finish(); }
+
+ private:
+  ObjectSink& sink_;
+  std::vector<TreeBuilder> builders_;
+  std::vector<std::string> names_;
+  std::optional<Entry> single_;
+};
+
+bool is_within(const fs::path& path, const fs::path& folder) {
+  const auto [end, ignored] = std::mismatch(folder.begin(), folder.end(), path.begin(), path.end());
+  return end == folder.end();
+}
+
+Error not_added(const DatasetName& dataset) {
+  return Error(ErrorKind::not_found,
+               fmt::format("dataset '{}' has no version in mlp.lock", dataset.name))
+      .with_hint(fmt::format("make one with: mlp data add {}", dataset.name));
+}
+
+} // namespace
+
+Datasets::Datasets(const config::Project& project, Progress& progress, std::stop_token stop,
+                   unsigned jobs, int compression_level)
+    : project_(project), progress_(progress), stop_(std::move(stop)), jobs_(jobs),
+      store_(project.objects(), compression_level) {}
+
+fs::path Datasets::path_of(const DatasetName& dataset) const {
+  const fs::path path = (project_.root / dataset.path).lexically_normal();
+  fs::path clean = path.has_filename() ? path : path.parent_path(); // "data/" is "data"
+  if (is_within(project_.state(), clean) || is_within(clean, project_.state()) ||
+      clean == project_.file() || clean == project_.lock_file())
+    throw Error(ErrorKind::config,
+                fmt::format("the path '{}' of dataset '{}' takes in the project's own files",
+                            dataset.path, dataset.name))
+        .with_hint("keep the data in a folder of its own, such as data/");
+  return clean;
+}
+
+fs::path Datasets::cache_of(const DatasetName& dataset) const {
+  return project_.cache() / "stat" / dataset.name;
+}
+
+config::DatasetLock Datasets::pinned(const DatasetName& dataset) const {
+  const config::LockFile lock = config::load_lock_file(project_);
+  const auto it = lock.datasets.find(dataset.name);
+  if (it == lock.datasets.end()) throw not_added(dataset);
+  return it->second;
+}
+
+AddResult Datasets::add(const DatasetName& dataset, bool dry_run) {
+  return with_context(fmt::format("while adding dataset '{}'", dataset.name), [&] {
+    const fs::path root = path_of(dataset);
+    AddResult result;
+    const StoreStats before = store_.stats();
+    if (!dry_run) store_.prepare();
+    HashOnly hash_only;
+    ObjectSink& sink = dry_run ? static_cast<ObjectSink&>(hash_only) : store_;
+    BuildVisitor build(sink);
+    progress_.begin(fmt::format("adding {}", dataset.name), 0, ProgressUnit::bytes);
+    result.scanned = scan(root, sink, build,
+                          {.cache = cache_of(dataset),
+                           .new_cache = dry_run ? fs::path() : cache_of(dataset),
+                           .token = store_.token(),
+                           .records = true,
+                           .jobs = jobs_,
+                           .progress = &progress_,
+                           .stop = stop_},
+                          [&] {
+                            const Entry version = build.finish();
+                            result.totals = version_totals(version);
+                            result.version = sink.put(PackKind::meta, encode_manifest(version));
+                            if (!dry_run) store_.flush();
+                          });
+    progress_.end();
+    const config::DatasetLock pin{result.version, result.totals.files, result.totals.bytes};
+    if (dry_run) {
+      const config::LockFile lock = config::load_lock_file(project_);
+      const auto it = lock.datasets.find(dataset.name);
+      result.changed = it == lock.datasets.end() || it->second != pin;
+    } else {
+      config::update_lock(project_, [&](config::LockFile& lock) {
+        config::DatasetLock& held = lock.datasets[dataset.name];
+        result.changed = held != pin;
+        held = pin;
+      });
+    }
+    result.stored = store_.stats();
+    result.stored.new_objects -= before.new_objects;
+    result.stored.new_bytes -= before.new_bytes;
+    result.stored.stored_bytes -= before.stored_bytes;
+    result.stored.known_objects -= before.known_objects;
+    result.stored.known_bytes -= before.known_bytes;
+    return result;
+  });
+}
+
+StatusResult Datasets::status(const DatasetName& dataset) {
+  return with_context(fmt::format("while comparing dataset '{}'", dataset.name), [&] {
+    StatusResult result;
+    const fs::path root = path_of(dataset);
+    const config::LockFile lock = config::load_lock_file(project_);
+    const auto it = lock.datasets.find(dataset.name);
+    std::error_code ignored;
+    result.missing = !fs::exists(root, ignored);
+    if (it == lock.datasets.end()) return result;
+    result.pinned = it->second;
+    if (!store_.has(it->second.digest)) result.fetched = false;
+    if (result.missing || !result.fetched) return result;
+
+    CompareVisitor compare(store_, read_manifest(store_, it->second.digest),
+                           [&](const Change& change) {
+                             switch (change.kind) {
+                             case ChangeKind::added:
+                               ++result.added;
+                               break;
+                             case ChangeKind::removed:
+                               ++result.removed;
+                               break;
+                             case ChangeKind::modified:
+                               ++result.modified;
+                               break;
+                             }
+                             if (result.changes.size() < kept_changes)
+                               result.changes.push_back(change);
+                           });
+    HashOnly sink;
+    progress_.begin(fmt::format("comparing {}", dataset.name), it->second.bytes,
+                    ProgressUnit::bytes);
+    (void)scan(root, sink, compare,
+               {.cache = cache_of(dataset),
+                .token = store_.token(),
+                .jobs = jobs_,
+                .progress = &progress_,
+                .stop = stop_});
+    compare.finish();
+    progress_.end();
+    return result;
+  });
+}
+
+PushResult Datasets::push(const DatasetName& dataset, RemoteStore& remote, bool dry_run,
+                          bool check) {
+  return with_context(fmt::format("while pushing dataset '{}'", dataset.name), [&] {
+    PushResult result;
+    result.version = pinned(dataset).digest;
+    result.totals = version_totals(read_manifest(store_, result.version));
+    result.sent = push_objects(
+        store_, remote, result.version,
+        {.jobs = jobs_, .dry_run = dry_run, .check = check, .progress = &progress_, .stop = stop_});
+    if (!dry_run) publish_version(remote.storage(), dataset.name, result.version, result.totals);
+    return result;
+  });
+}
+
+PullResult Datasets::pull(const DatasetName& dataset, RemoteStore* remote, bool force,
+                          bool dry_run) {
+  return with_context(fmt::format("while pulling dataset '{}'", dataset.name), [&] {
+    PullResult result;
+    const config::LockFile lock = config::load_lock_file(project_);
+    const auto it = lock.datasets.find(dataset.name);
+    if (it != lock.datasets.end()) {
+      result.version = it->second.digest;
+    } else {
+      const auto latest =
+          remote == nullptr ? std::nullopt : latest_version(remote->storage(), dataset.name);
+      if (!latest) {
+        if (remote == nullptr) throw not_added(dataset);
+        throw Error(ErrorKind::not_found, fmt::format("dataset '{}' is not at '{}'", dataset.name,
+                                                      remote->storage().location()))
+            .with_hint("push it from where it was added: mlp data push " + dataset.name);
+      }
+      result.version = *latest;
+      result.pinned = true;
+    }
+    if (remote != nullptr) {
+      if (!dry_run) store_.prepare();
+      result.fetched =
+          fetch_objects(store_, *remote, result.version,
+                        {.jobs = jobs_, .dry_run = dry_run, .progress = &progress_, .stop = stop_});
+    }
+    const bool here = store_.has(result.version);
+    Entry version;
+    if (here)
+      version = read_manifest(store_, result.version);
+    else
+      version = read_manifest(*remote, result.version); // dry run of what is not fetched
+    result.totals = version_totals(version);
+    if (here || !dry_run)
+      result.checkout = checkout(path_of(dataset), version, store_,
+                                 {.cache = cache_of(dataset),
+                                  .force = force,
+                                  .dry_run = dry_run,
+                                  .jobs = jobs_,
+                                  .progress = &progress_,
+                                  .stop = stop_});
+    if (result.pinned && !dry_run) {
+      config::update_lock(project_, [&](config::LockFile& held) {
+        held.datasets.insert_or_assign(
+            dataset.name,
+            config::DatasetLock{result.version, result.totals.files, result.totals.bytes});
+      });
+    }
+    return result;
+  });
+}
+
+} // namespace mlp::data

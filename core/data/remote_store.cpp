@@ -1,0 +1,163 @@
+// Reading and writing packs through the storage interface.
+#include "core/data/remote_store.hpp"
+
+#include "core/base/interrupt.hpp"
+#include "core/base/log.hpp"
+#include "core/data/pack_reader.hpp"
+#include "core/data/task_pool.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace mlp::data {
+
+namespace {
+
+constexpr std::size_t list_page = 1000;
+constexpr unsigned end_readers = 4;
+constexpr std::uint64_t window_before = 768 * 1024, window_after = 256 * 1024;
+constexpr std::size_t send_buffer = 1u << 20;
+
+} // namespace
+
+fs::path remote_cache(const fs::path& cache, const Storage& storage) {
+  return cache / "remotes" / sha256(storage.location()).hex().substr(0, 32);
+}
+
+RemoteStore::RemoteStore(Storage& storage, const fs::path& cache, const std::stop_token& stop)
+    : storage_(storage), index_(cache) {
+  std::string after;
+  for (bool more = true; more;) {
+    throw_if_stopped(stop);
+    const ListPage page = storage.list("packs/", after, list_page);
+    for (const auto& object : page.objects) {
+      if (const auto id = parse_pack_name(object.name)) packs_.emplace(*id, object.size);
+    }
+    more = page.more && !page.objects.empty();
+    if (more) after = page.objects.back().name;
+  }
+  std::vector<Digest> present;
+  for (const auto& [id, size] : packs_)
+    present.push_back(id);
+  const std::vector<Digest> unknown = index_.load(present);
+  if (unknown.empty()) return;
+
+  std::mutex mutex; // over damaged_
+  std::vector<std::future<void>> ends;
+  TaskPool pool(end_readers, end_readers);
+  for (const Digest& id : unknown) {
+    throw_if_stopped(stop);
+    ends.push_back(pool.submit([this, &mutex, id, size = packs_.at(id)] {
+      try {
+        const PackContents contents = read_pack_end(
+            [&](std::uint64_t offset, std::span<std::byte> into) {
+              return storage_.read(pack_name(id), offset, into);
+            },
+            size, id);
+        index_.add(id, contents.kind, contents.entries);
+      } catch (const Error& error) {
+        if (error.kind() == ErrorKind::not_found) return; // removed meanwhile
+        if (error.kind() != ErrorKind::integrity) throw;
+        log_warning(fmt::format("pack '{}' at '{}' is damaged: {}", id.short_hex(),
+                                storage_.location(), error.message()));
+        const std::lock_guard lock(mutex);
+        damaged_.emplace(id, error.message());
+      }
+    }));
+  }
+  for (auto& end : ends)
+    end.get();
+  index_.compact();
+}
+
+RemoteStore::~RemoteStore() = default;
+
+Error RemoteStore::named(Error error, const Location& location) const {
+  error.add_context(fmt::format("while reading object '{}' of pack '{}' at '{}'",
+                                location.entry.id.short_hex(), location.pack.short_hex(),
+                                storage_.location()));
+  if (error.kind() == ErrorKind::integrity)
+    error.add_hint("run 'mlp data verify --remote' to see what is affected");
+  return error;
+}
+
+void RemoteStore::read_stored(const Location& location, Bytes& stored, Bytes& plain) {
+  const std::uint64_t offset = location.entry.offset + entry_header_size;
+  const std::size_t size = location.entry.stored_size;
+  try {
+    const std::string name = pack_name(location.pack);
+    stored.resize(size);
+    if (location.kind == PackKind::data) {
+      stored.resize(storage_.read(name, offset, stored));
+    } else {
+      const std::lock_guard lock(window_mutex_);
+      if (window_pack_ != location.pack || offset < window_offset_ ||
+          offset + size > window_offset_ + window_.size()) {
+        window_pack_ = location.pack;
+        window_offset_ = offset - std::min(offset, window_before);
+        window_.resize(static_cast<std::size_t>(offset - window_offset_ + size + window_after));
+        window_.resize(storage_.read(name, window_offset_, window_));
+      }
+      const std::uint64_t start = offset - window_offset_;
+      const std::size_t there =
+          window_.size() <= start
+              ? 0
+              : std::min(size, window_.size() - static_cast<std::size_t>(start));
+      stored.resize(there);
+      std::memcpy(stored.data(), window_.data() + start, there);
+    }
+    check_stored(location.entry, stored, plain);
+  } catch (Error& error) {
+    throw named(std::move(error), location);
+  }
+}
+
+void RemoteStore::read(const Digest& id, Bytes& plain) {
+  const auto location = index_.find(id);
+  if (!location)
+    throw Error(ErrorKind::not_found,
+                fmt::format("object '{}' is not at '{}'", id.short_hex(), storage_.location()))
+        .with_hint("run 'mlp data push' where the data was added");
+  thread_local Bytes stored;
+  read_stored(*location, stored, plain);
+}
+
+std::uint64_t RemoteStore::send_pack(ObjectStore& local, PackKind kind,
+                                     std::vector<PackEntry> entries, Progress& progress) {
+  std::vector<PackEntry> by_id = entries; // entries keep their order in the pack
+  (void)lay_out(by_id);
+  (void)lay_out(entries);
+  const PackEnd end = encode_pack_end(kind, by_id);
+  auto writer = storage_.write(pack_name(end.id));
+  Bytes buffer = encode_pack_header(kind);
+  std::uint64_t sent = 0;
+  const auto flush = [&] {
+    writer->append(buffer);
+    sent += buffer.size();
+    progress.advance(buffer.size());
+    buffer.clear();
+  };
+  Bytes stored, plain;
+  for (const PackEntry& entry : entries) {
+    const auto location = local.find(entry.id);
+    if (!location)
+      throw Error(ErrorKind::not_found,
+                  fmt::format("object '{}' is not in the local store", entry.id.short_hex()));
+    local.read_stored(*location, stored, plain);
+    if (stored.size() != entry.stored_size || location->entry.crc != entry.crc)
+      throw Error(ErrorKind::conflict, "the local store changed meanwhile")
+          .with_hint("run the command again");
+    append_entry_header(entry, buffer);
+    buffer.insert(buffer.end(), stored.begin(), stored.end());
+    if (buffer.size() >= send_buffer) flush();
+  }
+  buffer.insert(buffer.end(), end.bytes.begin(), end.bytes.end());
+  flush();
+  writer->commit();
+  index_.add(end.id, kind, by_id);
+  return sent;
+}
+
+} // namespace mlp::data

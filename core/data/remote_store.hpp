@@ -1,0 +1,60 @@
+// The objects in a storage: what is there is known from the ends of its packs, which are read once
+// and kept as index files in a cache folder of this machine.
+#pragma once
+
+#include "core/base/error.hpp"
+#include "core/base/progress.hpp"
+#include "core/data/storage.hpp"
+#include "core/data/store.hpp"
+
+#include <map>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+namespace mlp::data {
+
+class RemoteStore final : public ObjectSource {
+ public:
+  // Lists the packs and reads the ends of those that are new. Blocks. Throws Error. `storage`
+  // outlives it; `cache` is this remote's own folder, which can be deleted at any time.
+  RemoteStore(Storage& storage, const fs::path& cache, const std::stop_token& stop = {});
+  ~RemoteStore() override;
+
+  [[nodiscard]] Storage& storage() const { return storage_; }
+  [[nodiscard]] bool has(const Digest& id) const { return index_.find(id).has_value(); }
+  [[nodiscard]] std::optional<Location> find(const Digest& id) const { return index_.find(id); }
+  // Thread-safe. Nodes that lie near each other are read from the storage together.
+  void read(const Digest& id, Bytes& plain) override;
+  // Leaves the stored bytes, checked, in `stored` as well.
+  void read_stored(const Location& location, Bytes& stored, Bytes& plain);
+
+  // Sends objects of the local store, which lie where `objects` says, as one pack; returns the
+  // bytes sent. Each object is checked on its way. Thread-safe.
+  std::uint64_t send_pack(ObjectStore& local, PackKind kind, std::vector<PackEntry> entries,
+                          Progress& progress);
+
+  // With their sizes, for check_pack().
+  [[nodiscard]] const std::map<Digest, std::uint64_t>& packs() const { return packs_; }
+  // Packs whose ends could not be understood, with the reason. Their objects count as missing.
+  [[nodiscard]] const std::map<Digest, std::string>& damaged() const { return damaged_; }
+
+ private:
+  Error named(Error error, const Location& location) const;
+
+  Storage& storage_;
+  PackIndexSet index_;
+  std::map<Digest, std::uint64_t> packs_;
+  std::map<Digest, std::string> damaged_;
+
+  std::mutex window_mutex_; // the part of a pack of nodes that was read last
+  Digest window_pack_;
+  std::uint64_t window_offset_ = 0;
+  Bytes window_;
+};
+
+// Where a remote's index files are kept below a project's cache folder.
+[[nodiscard]] fs::path remote_cache(const fs::path& cache, const Storage& storage);
+
+} // namespace mlp::data

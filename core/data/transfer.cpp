@@ -1,0 +1,349 @@
+// Push plans packs while it walks the version, and sends them from a pool. Fetch walks it too,
+// collects what is missing, and reads it in the order in which it lies.
+#include "core/data/transfer.hpp"
+
+#include "core/base/error.hpp"
+#include "core/base/interrupt.hpp"
+#include "core/base/text.hpp"
+#include "core/base/time.hpp"
+#include "core/data/task_pool.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <unordered_set>
+
+namespace mlp::data {
+
+namespace {
+
+constexpr unsigned default_senders = 2;
+constexpr std::size_t max_range = 4u << 20;
+constexpr std::uint64_t max_gap = 64 * 1024;
+constexpr std::size_t fetch_batch = 32768; // chunks: about 2 GiB
+
+Progress& progress_of(const TransferOptions& options) {
+  return options.progress != nullptr ? *options.progress : no_progress();
+}
+
+class Pusher final : public ObjectVisitor {
+ public:
+  Pusher(ObjectStore& local, RemoteStore& remote, const TransferOptions& options)
+      : local_(local), remote_(remote), options_(options), progress_(progress_of(options)),
+        pool_(options.jobs != 0 ? std::min(options.jobs, 8u) : default_senders, 1) {}
+
+  bool enter(const Digest& node) override {
+    throw_if_stopped(options_.stop);
+    // Where packs are known to be damaged, what lies below a node may be gone.
+    const bool relies = !options_.check && remote_.damaged().empty();
+    return !(relies && remote_.has(node)) && nodes_seen_.insert(node).second;
+  }
+
+  void chunk(const Ref& ref) override {
+    if (remote_.has(ref.id) || !planned_.insert(ref.id).second) return;
+    plan(data_, entry_of(ref.id));
+    if (data_.size >= target_pack_bytes || data_.entries.size() >= target_pack_entries)
+      send(std::move(data_));
+  }
+
+  void leave(const Digest& node) override {
+    if (!remote_.has(node)) nodes_.push_back(entry_of(node));
+  }
+
+  TransferStats finish() {
+    if (!data_.entries.empty()) send(std::move(data_));
+    while (!sending_.empty())
+      take_first();
+    // Children before parents, one pack after the other: the closure rule.
+    for (const PackEntry& node : nodes_) {
+      plan(data_, node);
+      if (data_.size >= target_pack_bytes || data_.entries.size() >= target_pack_entries)
+        send_nodes();
+    }
+    if (!data_.entries.empty()) send_nodes();
+    return stats_;
+  }
+
+ private:
+  struct Plan {
+    std::vector<PackEntry> entries;
+    std::uint64_t size = 0;
+  };
+  struct Sending {
+    std::vector<Digest> ids;
+    std::future<std::uint64_t> bytes;
+  };
+
+  PackEntry entry_of(const Digest& id) {
+    const auto location = local_.find(id);
+    if (!location)
+      throw Error(ErrorKind::not_found,
+                  fmt::format("object '{}' is not in the local store", id.short_hex()))
+          .with_hint(
+              "run 'mlp data verify' to see what is missing; 'mlp data add' stores it again");
+    return location->entry;
+  }
+
+  void plan(Plan& plan, const PackEntry& entry) {
+    plan.entries.push_back(entry);
+    plan.size += entry_header_size + entry.stored_size;
+    ++stats_.objects;
+  }
+
+  std::uint64_t packed_size(const Plan& plan) const {
+    return pack_header_size + plan.size + plan.entries.size() * index_entry_size + pack_footer_size;
+  }
+
+  void send(Plan plan) {
+    data_ = {};
+    ++stats_.packs;
+    if (options_.dry_run) {
+      stats_.bytes += packed_size(plan);
+      return; // the ids stay planned: nothing is counted twice
+    }
+    while (sending_.size() > pool_.threads())
+      take_first();
+    Sending sending;
+    for (const auto& entry : plan.entries)
+      sending.ids.push_back(entry.id);
+    sending.bytes = pool_.submit([this, entries = std::move(plan.entries)] {
+      return remote_.send_pack(local_, PackKind::data, entries, progress_);
+    });
+    sending_.push_back(std::move(sending));
+  }
+
+  void send_nodes() {
+    throw_if_stopped(options_.stop);
+    ++stats_.packs;
+    stats_.bytes += options_.dry_run ? packed_size(data_)
+                                     : remote_.send_pack(local_, PackKind::meta,
+                                                         std::move(data_.entries), progress_);
+    data_ = {};
+  }
+
+  void take_first() {
+    stats_.bytes += sending_.front().bytes.get();
+    // The remote's index answers for them from now on.
+    for (const Digest& id : sending_.front().ids)
+      planned_.erase(id);
+    sending_.pop_front();
+  }
+
+  ObjectStore& local_;
+  RemoteStore& remote_;
+  const TransferOptions& options_;
+  Progress& progress_;
+  TransferStats stats_;
+  std::unordered_set<Digest> nodes_seen_;
+  std::unordered_set<Digest> planned_;
+  std::vector<PackEntry> nodes_; // in the order in which they were left
+  Plan data_;
+  std::deque<Sending> sending_;
+  TaskPool pool_; // last: its tasks use the rest
+};
+
+// Nodes from the local store, or else from the remote, which are then stored.
+class NodeSource final : public ObjectSource {
+ public:
+  NodeSource(ObjectStore& local, RemoteStore& remote, TransferStats& stats, bool store)
+      : local_(local), remote_(remote), stats_(stats), store_(store) {}
+  void read(const Digest& id, Bytes& plain) override {
+    if (const auto location = local_.find(id)) {
+      try {
+        local_.read_stored(*location, stored_, plain);
+        return;
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::integrity || !remote_.has(id)) throw;
+      }
+    }
+    const auto location = remote_.find(id);
+    if (!location) remote_.read(id, plain); // throws the error that names it
+    remote_.read_stored(*location, stored_, plain);
+    ++stats_.objects;
+    stats_.bytes += stored_.size();
+    if (store_) local_.put_stored(PackKind::meta, location->entry, stored_);
+  }
+
+ private:
+  ObjectStore& local_;
+  RemoteStore& remote_;
+  TransferStats& stats_;
+  bool store_;
+  Bytes stored_;
+};
+
+class Fetcher final : public ObjectVisitor {
+ public:
+  Fetcher(ObjectStore& local, RemoteStore& remote, const TransferOptions& options)
+      : local_(local), remote_(remote), options_(options), progress_(progress_of(options)),
+        pool_(options.jobs != 0 ? std::min(options.jobs, 16u) : std::max(2u, choose_threads(0)),
+              2) {}
+
+  bool enter(const Digest& node) override {
+    throw_if_stopped(options_.stop);
+    return nodes_seen_.insert(node).second;
+  }
+  void chunk(const Ref& ref) override {
+    if (local_.has(ref.id) || !wanted_.insert(ref.id).second) return;
+    const auto location = remote_.find(ref.id);
+    if (!location)
+      throw Error(ErrorKind::not_found,
+                  fmt::format("object '{}' is not at '{}'", ref.id.short_hex(),
+                              remote_.storage().location()))
+          .with_hint("run 'mlp data push' where the data was added");
+    batch_.push_back(*location);
+    if (batch_.size() >= fetch_batch) fetch();
+  }
+  void leave(const Digest&) override {}
+
+  void finish() {
+    fetch();
+    if (!options_.dry_run) local_.flush();
+  }
+  TransferStats& stats() { return stats_; }
+
+ private:
+  void fetch() {
+    std::sort(batch_.begin(), batch_.end(), [](const Location& a, const Location& b) {
+      return std::pair(a.pack, a.entry.offset) < std::pair(b.pack, b.entry.offset);
+    });
+    std::deque<std::future<std::uint64_t>> reading;
+    const auto take_first = [&] {
+      stats_.bytes += reading.front().get();
+      reading.pop_front();
+    };
+    for (auto first = batch_.begin(); first != batch_.end();) {
+      throw_if_stopped(options_.stop);
+      auto last = first + 1;
+      const std::uint64_t start = first->entry.offset;
+      std::uint64_t end = end_of(*first);
+      while (last != batch_.end() && last->pack == first->pack &&
+             last->entry.offset <= end + max_gap && end_of(*last) - start <= max_range) {
+        end = end_of(*last);
+        ++last;
+      }
+      stats_.objects += static_cast<std::uint64_t>(last - first);
+      if (options_.dry_run) {
+        stats_.bytes += end - start;
+      } else {
+        while (reading.size() > 2 * pool_.threads())
+          take_first();
+        reading.push_back(pool_.submit([this, some = std::vector<Location>(first, last), start,
+                                        end] { return read_range(some, start, end); }));
+      }
+      first = last;
+    }
+    while (!reading.empty())
+      take_first();
+    batch_.clear();
+    if (options_.dry_run) return; // what is wanted is then not counted twice
+    local_.flush();
+    wanted_.clear();
+  }
+
+  static std::uint64_t end_of(const Location& location) {
+    return location.entry.offset + entry_header_size + location.entry.stored_size;
+  }
+
+  // In the pool: objects of one pack that lie together.
+  std::uint64_t read_range(const std::vector<Location>& some, std::uint64_t start,
+                           std::uint64_t end) {
+    thread_local Bytes range, plain;
+    range.resize(static_cast<std::size_t>(end - start));
+    try {
+      range.resize(remote_.storage().read(pack_name(some.front().pack), start, range));
+      for (const Location& location : some) {
+        const std::size_t offset =
+            static_cast<std::size_t>(location.entry.offset - start) + entry_header_size;
+        const ByteSpan stored =
+            offset >= range.size()
+                ? ByteSpan()
+                : ByteSpan(range).subspan(offset, std::min<std::size_t>(location.entry.stored_size,
+                                                                        range.size() - offset));
+        check_stored(location.entry, stored, plain);
+        local_.put_stored(PackKind::data, location.entry, stored);
+        progress_.advance(location.entry.stored_size);
+      }
+    } catch (Error& error) {
+      error.add_context(fmt::format("while fetching pack '{}' from '{}'",
+                                    some.front().pack.short_hex(), remote_.storage().location()));
+      if (error.kind() == ErrorKind::integrity)
+        error.add_hint("run 'mlp data verify --remote' to see what is affected");
+      throw;
+    }
+    return end - start;
+  }
+
+  ObjectStore& local_;
+  RemoteStore& remote_;
+  const TransferOptions& options_;
+  Progress& progress_;
+  TransferStats stats_;
+  std::unordered_set<Digest> nodes_seen_;
+  std::unordered_set<Digest> wanted_;
+  std::vector<Location> batch_;
+  TaskPool pool_; // last: its tasks use the rest
+};
+
+std::string version_ref(const std::string& dataset, const Digest& version) {
+  return fmt::format("refs/datasets/{}/versions/{}", dataset, version.hex());
+}
+std::string latest_ref(const std::string& dataset) {
+  return fmt::format("refs/datasets/{}/latest", dataset);
+}
+
+} // namespace
+
+TransferStats push_objects(ObjectStore& local, RemoteStore& remote, const Digest& manifest,
+                           const TransferOptions& options) {
+  if (!options.dry_run) {
+    if (auto* cleaner = remote.storage().ability<AbandonedWrites>())
+      cleaner->remove_abandoned_writes();
+  }
+  progress_of(options).begin("pushing", 0, ProgressUnit::bytes);
+  Pusher pusher(local, remote, options);
+  walk_objects(local, manifest, pusher);
+  const TransferStats stats = pusher.finish();
+  progress_of(options).end();
+  return stats;
+}
+
+TransferStats fetch_objects(ObjectStore& local, RemoteStore& remote, const Digest& manifest,
+                            const TransferOptions& options) {
+  progress_of(options).begin("fetching", 0, ProgressUnit::bytes);
+  Fetcher fetcher(local, remote, options);
+  NodeSource source(local, remote, fetcher.stats(), !options.dry_run);
+  walk_objects(source, manifest, fetcher);
+  fetcher.finish();
+  progress_of(options).end();
+  return fetcher.stats();
+}
+
+void publish_version(Storage& storage, const std::string& dataset, const Digest& version,
+                     const Totals& totals) {
+  const std::string text = fmt::format("{{\"bytes\":{},\"files\":{},\"time\":\"{}\"}}\n",
+                                       totals.bytes, totals.files, format_time(wall_now()));
+  // Not swapped: the version is published already, and its first time is kept.
+  (void)storage.compare_and_swap(version_ref(dataset, version), std::nullopt, text);
+  const std::string latest = version.text() + "\n";
+  std::optional<std::string> current = storage.read_ref(latest_ref(dataset));
+  while (current != latest) {
+    SwapResult result = storage.compare_and_swap(latest_ref(dataset), current, latest);
+    if (result.swapped) return;
+    current = std::move(result.current);
+  }
+}
+
+std::optional<Digest> latest_version(Storage& storage, const std::string& dataset) {
+  const auto text = storage.read_ref(latest_ref(dataset));
+  if (!text) return std::nullopt;
+  const auto digest = parse_digest(trim(*text));
+  if (!digest)
+    throw Error(ErrorKind::integrity,
+                fmt::format("damaged ref '{}' at '{}'", latest_ref(dataset), storage.location()))
+        .with_hint("a push of the dataset writes it again");
+  return digest;
+}
+
+} // namespace mlp::data

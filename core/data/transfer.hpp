@@ -1,0 +1,51 @@
+// Sending a version to a remote and fetching it from there: only what is missing, several packs or
+// ranges at a time, and so that an interrupted transfer goes on where it stopped.
+//
+// The closure rule: a node is sent only after all that it needs. So a remote that has a node has
+// everything below it, and a push of something that is there is one question.
+#pragma once
+
+#include "core/base/progress.hpp"
+#include "core/data/manifest_reader.hpp"
+#include "core/data/remote_store.hpp"
+
+#include <optional>
+#include <stop_token>
+#include <string>
+
+namespace mlp::data {
+
+struct TransferOptions {
+  unsigned jobs = 0;    // packs or ranges at a time; 0: chosen
+  bool dry_run = false; // only count
+  bool check = false;   // push: do not rely on the closure rule, ask for every object
+  Progress* progress = nullptr;
+  std::stop_token stop;
+};
+
+struct TransferStats {
+  std::uint64_t objects = 0; // sent or fetched
+  std::uint64_t bytes = 0;   // as sent or fetched
+  std::uint64_t packs = 0;   // sent
+};
+
+// Sends what the version needs and the remote lacks; nodes last. Blocks. Throws Error; what was
+// sent stays and is not sent again. Pushes of others at the same time do no harm.
+TransferStats push_objects(ObjectStore& local, RemoteStore& remote, const Digest& manifest,
+                           const TransferOptions& options);
+
+// Fetches what the version needs and the local store lacks, and makes it durable. The same.
+TransferStats fetch_objects(ObjectStore& local, RemoteStore& remote, const Digest& manifest,
+                            const TransferOptions& options);
+
+// The versions of a dataset that a remote knows:
+//   refs/datasets/<name>/versions/<64 hex>   one a version: {"bytes":..,"files":..,"time":".."}
+//   refs/datasets/<name>/latest              "sha256:<64 hex>\n"
+// Both are written after the objects. Of two that publish at once both are kept, and the later is
+// the latest.
+void publish_version(Storage& storage, const std::string& dataset, const Digest& version,
+                     const Totals& totals);
+// nullopt if the remote does not know the dataset. Throws Error(integrity) for a ref that is none.
+[[nodiscard]] std::optional<Digest> latest_version(Storage& storage, const std::string& dataset);
+
+} // namespace mlp::data
