@@ -7,16 +7,77 @@ namespace mlp {
 
 extern const Command complete_command;
 extern const Command completion_command;
+extern const Command config_get_command;
+extern const Command config_ls_command;
+extern const Command config_schema_command;
+extern const Command config_set_command;
+extern const Command data_add_command;
+extern const Command data_ls_command;
+extern const Command data_pull_command;
+extern const Command data_push_command;
+extern const Command data_status_command;
+extern const Command data_verify_command;
 extern const Command describe_command;
 extern const Command doctor_command;
+extern const Command init_command;
 extern const Command man_command;
 extern const Command parse_command;
+extern const Command model_alias_command;
+extern const Command model_export_command;
+extern const Command model_ls_command;
+extern const Command model_register_command;
+extern const Command model_show_command;
+extern const Command reindex_command;
+extern const Command remote_add_command;
+extern const Command remote_ls_command;
+extern const Command remote_rm_command;
+extern const Command runs_cancel_command;
+extern const Command runs_logs_command;
+extern const Command runs_ls_command;
+extern const Command runs_rm_command;
+extern const Command runs_show_command;
+extern const Command supervise_command;
+extern const Command train_command;
+extern const Command trainer_command;
 extern const Command version_command;
 
 std::span<const Command* const> commands() {
   static const Command* const table[] = {
-      &doctor_command,   &completion_command, &version_command, &complete_command,
-      &describe_command, &man_command,        &parse_command,
+      &init_command,
+      &data_add_command,
+      &data_ls_command,
+      &data_status_command,
+      &data_push_command,
+      &data_pull_command,
+      &data_verify_command,
+      &remote_add_command,
+      &remote_ls_command,
+      &remote_rm_command,
+      &train_command,
+      &runs_ls_command,
+      &runs_show_command,
+      &runs_logs_command,
+      &runs_cancel_command,
+      &runs_rm_command,
+      &reindex_command,
+      &model_ls_command,
+      &model_show_command,
+      &model_register_command,
+      &model_alias_command,
+      &model_export_command,
+      &doctor_command,
+      &config_get_command,
+      &config_set_command,
+      &config_ls_command,
+      &config_schema_command,
+      &completion_command,
+      &version_command,
+      &complete_command,
+      &describe_command,
+      &man_command,
+      &parse_command,
+      &supervise_command,
+      &trainer_command,
   };
   return table;
 }
