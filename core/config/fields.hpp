@@ -41,10 +41,10 @@ struct Shape {
 
   Kind kind = Kind::text;
   Rule rule = {};
-  std::string pattern = {};              // of text
-  std::string fallback = {};             // the default as YAML text; empty: none shown
-  std::vector<Shape> inner = {};         // the element of a list or map; the forms of either
-  std::vector<Property> properties = {}; // of an object
+  std::string pattern = {};         // of text
+  std::string fallback = {};        // the default as YAML text; empty: none shown
+  std::vector<Shape> inner = {};    // the element of a list or map; the forms of either
+  std::vector<Property> properties; // of an object; no initialiser: Property is incomplete here
 };
 
 struct Shape::Property {
