@@ -172,7 +172,8 @@ const Fields<TrainerSpec>& fields_of(const TrainerSpec*) {
       field("optimizer", &T::optimizer, "how to minimise it"),
       field("schedule", &T::schedule, "the learning rate over time"),
       field("epochs", &T::epochs, "passes over the data").range(1, 1'000'000),
-      field("batch_size", &T::batch_size, "rows in a step").range(1, 1 << 20),
+      field("batch_size", &T::batch_size, "rows in a step; 0: 128, or fewer for few rows")
+          .range(0, 1 << 20),
       field("early_stopping", &T::early_stopping, "when to stop before the last epoch"),
       field("checkpoint", &T::checkpoint, "how often to save the state"),
       field("seed", &T::seed, "seed of weights, batches and dropout"),

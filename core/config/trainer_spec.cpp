@@ -152,8 +152,8 @@ std::optional<TrainerSpecProblem> find_problem(const TrainerSpec& spec) {
   checks.range("schedule.warmup_epochs", spec.schedule.warmup_epochs, 0.0,
                static_cast<double>(spec.epochs), false);
   checks.word("schedule.decay", spec.schedule.decay, {"cosine", "constant"});
-  checks.count("batch_size", spec.batch_size, 1, 1 << 20);
-  checks.add(!spec.network.batch_norm || spec.batch_size >= 2, "batch_size",
+  checks.count("batch_size", spec.batch_size, 0, 1 << 20);
+  checks.add(!spec.network.batch_norm || spec.batch_size != 1, "batch_size",
              "must be 2 or more with batch_norm");
   checks.count("early_stopping.patience", spec.early_stopping.patience, 0, 1'000'000);
   checks.range("early_stopping.min_delta", spec.early_stopping.min_delta, 0.0, 1e6);

@@ -89,8 +89,8 @@ struct TrainerSchedule {
 
 // `trainer.early_stopping`: by the validation metric (accuracy or r2).
 struct TrainerEarlyStopping {
-  std::int64_t patience = 5; // epochs without improvement; 0: never stop early
-  double min_delta = 0.0;    // what counts as an improvement
+  std::int64_t patience = 10; // epochs without improvement; 0: never stop early
+  double min_delta = 0.0;     // what counts as an improvement
   bool operator==(const TrainerEarlyStopping&) const = default;
 };
 
@@ -110,8 +110,9 @@ struct TrainerSpec {
   double huber_delta = 1.0; // in standard deviations of the target
   TrainerOptimizer optimizer;
   TrainerSchedule schedule;
-  std::int64_t epochs = 20;
-  std::int64_t batch_size = 128;
+  std::int64_t epochs = 40;
+  // Rows in a step; 0: 128, or fewer where an epoch would have less than 16 steps (at least 8).
+  std::int64_t batch_size = 0;
   TrainerEarlyStopping early_stopping;
   TrainerCheckpoint checkpoint;
   std::uint64_t seed = 0;   // of weights, batches and dropout

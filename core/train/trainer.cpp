@@ -31,6 +31,14 @@ Loss loss_of(const config::TrainerSpec& spec) {
   return spec.loss == "huber" ? Loss::huber : Loss::mse;
 }
 
+// A power of two that leaves small data sets enough steps to learn from.
+std::int64_t batch_for(std::size_t rows) {
+  std::int64_t batch = 128;
+  while (batch > 8 && static_cast<std::size_t>(batch) * 16 > rows)
+    batch /= 2;
+  return batch;
+}
+
 FitSpec fit_spec(const config::TrainerSpec& spec, const TrainingData& data) {
   FitSpec fit;
   for (const std::int64_t width : spec.network.hidden)
@@ -49,7 +57,7 @@ FitSpec fit_spec(const config::TrainerSpec& spec, const TrainingData& data) {
   fit.schedule.warmup =
       static_cast<float>(spec.schedule.warmup_epochs / static_cast<double>(spec.epochs));
   fit.epochs = spec.epochs;
-  fit.batch = spec.batch_size;
+  fit.batch = spec.batch_size > 0 ? spec.batch_size : batch_for(data.train.size());
   fit.seed = spec.seed;
   fit.threads = static_cast<int>(spec.threads);
   fit.patience = spec.early_stopping.patience;
