@@ -130,6 +130,7 @@ class HttpServer::Connection : public HttpReplySink,
   void hand_over();
   void refuse(int status, std::string_view message);
   void respond(HttpResponse response);
+  void write();
   void on_written(const ErrorCode& error);
   void drain();
 
@@ -145,7 +146,8 @@ class HttpServer::Connection : public HttpReplySink,
   bool keep_alive_ = false;
   bool unread_ = false; // the client may still be sending
   std::uint64_t accounted_ = 0;
-  HttpRequest current_; // without its body
+  std::size_t written_ = 0; // of head_ and the response's body
+  HttpRequest current_;     // without its body
   HttpResponse response_;
   std::string head_;
 };
@@ -293,21 +295,34 @@ void HttpServer::Connection::respond(HttpResponse response) {
   keep_alive_ = keep_alive_ && !server_->stopping;
   head_.clear();
   append_response_head(head_, response_, current_, keep_alive_);
-  const std::size_t body_size = current_.method == "HEAD" ? 0 : response_.body.size();
-  deadline_ = Clock::now() + time_for(server_->options.body_timeout, body_size);
   const auto status_class = static_cast<std::size_t>(response_.status / 100);
   server_->counters.responses[std::min<std::size_t>(status_class, 5)].fetch_add(
       1, std::memory_order_relaxed);
+  if (current_.method == "HEAD") response_.body.clear(); // after its length has been written
+  written_ = 0;
+  write();
+}
+
+// Each headway buys the client more time.
+void HttpServer::Connection::write() {
+  deadline_ = Clock::now() + server_->options.body_timeout;
+  const std::size_t of_head = std::min(written_, head_.size());
+  const std::size_t of_body = written_ - of_head;
   const std::array<asio::const_buffer, 2> buffers = {
-      asio::buffer(head_), asio::buffer(response_.body.data(), body_size)};
-  asio::async_write(socket_, buffers,
-                    [self = shared_from_this()](const ErrorCode& error, std::size_t) {
-                      self->on_written(error);
-                    });
+      asio::buffer(head_.data() + of_head, head_.size() - of_head),
+      asio::buffer(response_.body.data() + of_body, response_.body.size() - of_body)};
+  socket_.async_write_some(
+      buffers, [self = shared_from_this()](const ErrorCode& error, std::size_t size) {
+        if (self->state_ == State::closed) return;
+        self->written_ += size;
+        if (!error && self->written_ < self->head_.size() + self->response_.body.size())
+          self->write();
+        else
+          self->on_written(error);
+      });
 }
 
 void HttpServer::Connection::on_written(const ErrorCode& error) {
-  if (state_ == State::closed) return;
   if (server_->options.access_log) {
     const auto us = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began_);
     log_info(fmt::format("{} {} {} {} B {:.1f} ms", current_.method, printable(current_.target),

@@ -21,7 +21,8 @@ struct HttpServerOptions {
   std::uint64_t max_buffered = 0; // all bodies together; 0: 4 of the largest, at least 256 MiB
   int max_connections = 1024;     // more are told 503
   std::chrono::milliseconds head_timeout{10'000}; // for a request's head to be complete
-  // For a body to come, or a response to be taken: this long, and a second more for every 16 KiB.
+  // For a body to come: this long, and a second more for every 16 KiB that came. For a client that
+  // takes nothing of its answer.
   std::chrono::milliseconds body_timeout{30'000};
   std::chrono::milliseconds idle_timeout{60'000}; // between requests of a connection
   std::chrono::milliseconds grace{10'000};        // to finish requests after stop()
