@@ -159,4 +159,21 @@ std::unique_ptr<ByteSource> memory_source(std::span<const char> data, std::strin
   return detect(std::make_unique<MemorySource>(data, std::move(name)));
 }
 
+std::unique_ptr<ByteSource> descriptor_source(int descriptor, std::string name) {
+  return detect(std::make_unique<FileSource>(File(descriptor), std::move(name)));
+}
+
+std::unique_ptr<ByteSource> peek_source(std::unique_ptr<ByteSource> source, std::size_t size,
+                                        std::string& head) {
+  head.assign(size, '\0');
+  std::size_t have = 0;
+  while (have < size) {
+    const std::size_t n = source->read(std::span(head).subspan(have));
+    if (n == 0) break;
+    have += n;
+  }
+  head.resize(have);
+  return std::make_unique<PrefixedSource>(std::move(source), head);
+}
+
 } // namespace mlp::train

@@ -27,5 +27,10 @@ class ByteSource {
 // Bytes in memory, gzip or plain; `data` must outlive the source.
 [[nodiscard]] std::unique_ptr<ByteSource> memory_source(std::span<const char> data,
                                                         std::string name);
+// What comes through an open descriptor, such as a pipe; the descriptor is then the source's.
+[[nodiscard]] std::unique_ptr<ByteSource> descriptor_source(int descriptor, std::string name);
+// Reads up to `size` bytes into `head`; the source that is returned begins with them again.
+[[nodiscard]] std::unique_ptr<ByteSource> peek_source(std::unique_ptr<ByteSource> source,
+                                                      std::size_t size, std::string& head);
 
 } // namespace mlp::train
