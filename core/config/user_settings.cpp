@@ -33,7 +33,10 @@ void set_user_setting(const EnvironmentLookup& environment, std::string_view key
   std::string after = before;
   const YamlDocument document = YamlDocument::parse(before, name);
   const YamlNode* group = document.root().find(section);
-  if (group != nullptr && group->find(member) != nullptr)
+  const YamlNode* known = group == nullptr ? nullptr : group->find(member);
+  if (known == nullptr && !value) return;
+  if (known != nullptr && known->kind == YamlKind::scalar && value == known->text) return;
+  if (known != nullptr)
     after = remove_mapping_entry(after, name, section, member);
   if (value)
     after = add_mapping_entry(after, name, section, member,
