@@ -1,0 +1,294 @@
+// kernels_bench: how fast each operation of the CPU device is, beside what this machine can do.
+//
+//   kernels_bench [threads] [repetitions]      one JSON line an operation
+//
+// For a product the limit is the rate of fused multiply-adds, measured in registers with as many
+// threads. For the others it is the bandwidth: the bytes that the operation has to move at least
+// (each input read once, each output written once), against those of a copy that moves as many
+// bytes in the same time; so what fits into a cache is compared with that cache. The best of
+// several repetitions counts on both sides.
+#include "kernels/cpu/kernel.hpp"
+#include "kernels/cpu/threads.hpp"
+#include "kernels/device.hpp"
+#include "kernels/philox.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace mlp::kernels::bench {
+
+namespace {
+
+constexpr std::int64_t kChains = 12; // independent sums: enough for two units of latency four
+constexpr std::int64_t kLanes = 8;
+
+MLP_INLINE void multiply_add_body(std::int64_t rounds, float* sums) {
+  float a[kChains * kLanes];
+  std::memcpy(a, sums, sizeof a);
+  for (std::int64_t r = 0; r < rounds; ++r)
+    for (std::int64_t i = 0; i < kChains * kLanes; ++i)
+      a[i] = a[i] * 0.999F + 0.001F;
+  std::memcpy(sums, a, sizeof a);
+}
+MLP_KERNEL(multiply_add, (std::int64_t rounds, float* sums), (rounds, sums))
+
+class Bench {
+ public:
+  Bench(int threads, int repetitions)
+      : threads_(threads), repetitions_(repetitions), pool_(threads),
+        device_(make_cpu_device(threads)) {}
+
+  void run() {
+    peak_ = measure_peak();
+    std::printf("{\"op\": \"limit\", \"threads\": %d, \"gflops\": %.1f, \"copy_gb_s_1mb\": %.1f, "
+                "\"copy_gb_s_256mb\": %.1f}\n",
+                threads_, peak_, copy_rate(1 << 20), copy_rate(256 << 20));
+    matmuls();
+    conv("conv 3x3",
+         {.batch = 32,
+          .channels = 32,
+          .out_channels = 64,
+          .in = {28, 28},
+          .window = {.rank = 2, .kernel = {3, 3}, .pad_begin = {1, 1}, .pad_end = {1, 1}}});
+    conv("conv 1x1",
+         {.batch = 32, .channels = 64, .out_channels = 64, .in = {28, 28}, .window = {.rank = 2}});
+    layers();
+    losses();
+    optimizers();
+    batches();
+  }
+
+ private:
+  template <class Body>
+  double seconds_of(const Body& body) const {
+    body();
+    double best = 1e30;
+    for (int i = 0; i < repetitions_; ++i) {
+      const auto start = std::chrono::steady_clock::now();
+      body();
+      best = std::min(
+          best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+    return best;
+  }
+
+  double measure_peak() {
+    constexpr std::int64_t kRounds = 200'000;
+    const double seconds = seconds_of([&] {
+      pool_.run(threads_, [&](int) {
+        float sums[kChains * kLanes] = {};
+        multiply_add(kRounds, sums);
+        volatile float keep = sums[0];
+        static_cast<void>(keep);
+      });
+    });
+    return 2e-9 * static_cast<double>(kRounds * kChains * kLanes * threads_) / seconds;
+  }
+
+  // GB/s of a copy that reads and writes `bytes` in all.
+  double copy_rate(std::int64_t bytes) {
+    const std::int64_t half = std::max<std::int64_t>(bytes / 2, 64);
+    std::vector<char> from(static_cast<std::size_t>(half), 1);
+    std::vector<char> to(static_cast<std::size_t>(half));
+    const double seconds = seconds_of([&] {
+      pool_.split(half, 64, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
+        std::memcpy(to.data() + begin, from.data() + begin, static_cast<std::size_t>(end - begin));
+      });
+    });
+    return 1e-9 * static_cast<double>(2 * half) / seconds;
+  }
+
+  template <class Body>
+  void compute(const std::string& name, double operations, const Body& body) {
+    const double seconds = seconds_of(body);
+    const double rate = 1e-9 * operations / seconds;
+    std::printf("{\"op\": \"%s\", \"us\": %.1f, \"gflops\": %.1f, \"of_limit\": %.2f}\n",
+                name.c_str(), seconds * 1e6, rate, rate / peak_);
+  }
+  template <class Body>
+  void move(const std::string& name, std::int64_t bytes, const Body& body) {
+    const double seconds = seconds_of(body);
+    const double rate = 1e-9 * static_cast<double>(bytes) / seconds;
+    std::printf("{\"op\": \"%s\", \"us\": %.1f, \"gb_s\": %.1f, \"of_limit\": %.2f}\n",
+                name.c_str(), seconds * 1e6, rate, rate / copy_rate(bytes));
+  }
+
+  Buffer floats(std::int64_t count) {
+    Buffer buffer(*device_, static_cast<std::size_t>(count) * sizeof(float));
+    PhiloxSequence random(1, static_cast<std::uint64_t>(count));
+    for (std::int64_t i = 0; i < count; ++i)
+      buffer.as<float>()[i] = 2.0F * random.uniform() - 1.0F;
+    return buffer;
+  }
+
+  void matmuls() {
+    struct Shape {
+      const char* name;
+      MatmulSpec spec;
+    };
+    const Shape shapes[] = {
+        {"forward 128x256x784", {.m = 128, .n = 256, .k = 784, .transpose_b = true}},
+        {"weight gradient 256x784x128", {.m = 256, .n = 784, .k = 128, .transpose_a = true}},
+        {"data gradient 128x256x128", {.m = 128, .n = 256, .k = 128}},
+        {"one row 1x256x784", {.m = 1, .n = 256, .k = 784, .transpose_b = true}},
+        {"square 1024", {.m = 1024, .n = 1024, .k = 1024}},
+    };
+    for (const auto& [name, s] : shapes) {
+      const Buffer a = floats(s.m * s.k);
+      const Buffer b = floats(s.k * s.n);
+      const Buffer c = floats(s.m * s.n);
+      const auto plan = device_->plan(s);
+      compute(std::string("matmul ") + name, 2.0 * static_cast<double>(s.m * s.n * s.k),
+              [&] { plan->run({}, a.data(), b.data(), nullptr, c.data(), nullptr); });
+    }
+  }
+
+  void conv(const char* name, const ConvSpec& s) {
+    const std::int64_t pixels =
+        output_size(s.window, 0, s.in[0]) * output_size(s.window, 1, s.in[1]);
+    const std::int64_t taps = s.channels * s.window.kernel[0] * s.window.kernel[1];
+    const Buffer x = floats(s.batch * s.channels * s.in[0] * s.in[1]);
+    const Buffer w = floats(s.out_channels * taps);
+    const Buffer y = floats(s.batch * s.out_channels * pixels);
+    const auto plan = device_->plan(s);
+    const Buffer prepared(*device_, plan->prepared_bytes());
+    const Buffer workspace(*device_, plan->workspace_bytes());
+    plan->prepare_weights({}, w.data(), prepared.data(), workspace.data());
+    compute(name, 2.0 * static_cast<double>(s.batch * s.out_channels * pixels * taps),
+            [&] { plan->run({}, x.data(), prepared.data(), nullptr, y.data(), workspace.data()); });
+  }
+
+  void layers() {
+    constexpr std::int64_t kRows = 1024;
+    constexpr std::int64_t kCols = 512;
+    constexpr std::int64_t kBytes = kRows * kCols * 4;
+    const Buffer x = floats(kRows * kCols);
+    const Buffer y = floats(kRows * kCols);
+    const Buffer dy = floats(kRows * kCols);
+    const Buffer columns = floats(kCols * 6);
+    const auto column = [&](int i) { return columns.as<float>() + i * kCols; };
+    StepState state{.step = 7, .seed = 1};
+    const auto epilogue = [&](const char* name, Activation activation, float dropout) {
+      const EpilogueSpec s{
+          .rows = kRows, .cols = kCols, .activation = activation, .dropout = dropout};
+      move(std::string("epilogue ") + name, 2 * kBytes,
+           [&] { device_->epilogue({}, s, &state, column(0), x.as<float>(), y.as<float>()); });
+      move(std::string("epilogue backward ") + name, 3 * kBytes, [&] {
+        device_->epilogue_backward({}, s, &state, x.as<float>(), y.as<float>(), dy.as<float>(),
+                                   dy.as<float>(), column(1));
+      });
+    };
+    std::fill_n(column(0), kCols, 0.0F); // so that z stays what it is over the repetitions
+    epilogue("relu", Activation::relu, 0.0F);
+    epilogue("relu, dropout", Activation::relu, 0.3F);
+    epilogue("gelu", Activation::gelu, 0.0F);
+    epilogue("tanh", Activation::tanh, 0.0F);
+    const BatchNormSpec s{.rows = kRows, .cols = kCols};
+    move("batch norm", 2 * kBytes, [&] {
+      device_->batch_norm({}, s, x.as<float>(), column(0), column(1), column(2), column(3),
+                          column(4), column(5), y.as<float>());
+    });
+    move("batch norm backward", 3 * kBytes, [&] {
+      device_->batch_norm_backward({}, s, x.as<float>(), column(0), column(4), column(5),
+                                   dy.as<float>(), y.as<float>(), column(2), column(3));
+    });
+    move("sum over rows", kBytes,
+         [&] { device_->sum_rows({}, kRows, kCols, x.as<float>(), column(0)); });
+    move("max pool 2x2", kBytes / 4 * 5, [&] {
+      device_->pool({},
+                    {.batch = 16,
+                     .channels = 32,
+                     .in = {32, 32},
+                     .out = {16, 16},
+                     .window = {.rank = 2, .kernel = {2, 2}, .stride = {2, 2}}},
+                    x.as<float>(), y.as<float>());
+    });
+  }
+
+  void losses() {
+    constexpr std::int64_t kRows = 1024;
+    LossStats stats;
+    for (const std::int64_t classes : {10, 1000}) {
+      const Buffer logits = floats(kRows * classes);
+      const Buffer gradient = floats(kRows * classes);
+      std::vector<std::int32_t> labels(kRows, 3);
+      move("softmax cross-entropy " + std::to_string(classes), 2 * kRows * classes * 4, [&] {
+        device_->softmax_cross_entropy({}, kRows, classes, logits.as<float>(), labels.data(),
+                                       nullptr, gradient.as<float>(), &stats);
+      });
+    }
+    const Buffer p = floats(kRows * 100);
+    const Buffer t = floats(kRows * 100);
+    const Buffer g = floats(kRows * 100);
+    move("squared error", kRows * 1200, [&] {
+      device_->squared_error({}, kRows, 100, p.as<float>(), t.as<float>(), g.as<float>(), &stats);
+    });
+  }
+
+  void optimizers() {
+    for (const std::int64_t size : {235'146, 8'000'000}) {
+      const Buffer w = floats(size);
+      const Buffer g = floats(size);
+      const Buffer m = floats(size);
+      const Buffer v = floats(size);
+      std::fill_n(v.as<float>(), size, 0.5F);
+      const StepState state{.step = 10, .learning_rate = 1e-6F};
+      move("adamw " + std::to_string(size), size * 28, [&] {
+        device_->adamw({}, {.size = size, .decayed = size}, &state, w.as<float>(), g.as<float>(),
+                       m.as<float>(), v.as<float>());
+      });
+      move("sgd " + std::to_string(size), size * 20, [&] {
+        device_->sgd({}, {.size = size, .decayed = size}, &state, w.as<float>(), g.as<float>(),
+                     m.as<float>());
+      });
+    }
+  }
+
+  void batches() {
+    constexpr std::int64_t kSource = 60'000;
+    constexpr std::int64_t kCols = 784;
+    constexpr std::int64_t kRows = 128;
+    std::vector<std::uint8_t> pixels(kSource * kCols, 100);
+    std::vector<std::int32_t> order(kRows);
+    PhiloxSequence random(3, 3);
+    for (std::int32_t& row : order)
+      row = static_cast<std::int32_t>(random.below(kSource));
+    const Buffer batch = floats(kRows * kCols);
+    const float mean = 72.9F;
+    const float scale = 0.01F;
+    move("gather 128 images", kRows * kCols * 5, [&] {
+      device_->gather(
+          {},
+          {.rows = kRows, .cols = kCols, .source = DType::u8, .affine = true, .per_column = false},
+          nullptr, pixels.data(), order.data(), &mean, &scale, batch.data());
+    });
+  }
+
+  int threads_, repetitions_;
+  cpu::ThreadPool pool_;
+  std::unique_ptr<Device> device_;
+  double peak_ = 1.0;
+};
+
+} // namespace
+
+} // namespace mlp::kernels::bench
+
+int main(int argc, char** argv) try {
+  const int threads = argc > 1 ? std::atoi(argv[1]) : mlp::kernels::cpu::usable_cpus();
+  const int repetitions = argc > 2 ? std::atoi(argv[2]) : 30;
+  if (threads < 1 || threads > 1024 || repetitions < 1) {
+    std::fprintf(stderr, "usage: kernels_bench [threads] [repetitions]\n");
+    return 2;
+  }
+  mlp::kernels::bench::Bench(threads, repetitions).run();
+  return 0;
+} catch (const mlp::kernels::Error& error) {
+  std::fprintf(stderr, "kernels_bench: %s\n", error.what());
+  return 1;
+}
