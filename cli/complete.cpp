@@ -57,6 +57,27 @@ std::vector<Candidate> ask(Completer completer, Session& session) {
   }
 }
 
+std::vector<Candidate> complete_value(Session& session, const Option& option) {
+  if (option.name == "--directory") return complete_directories(session);
+  return ask(option.complete, session);
+}
+
+// "--output=", and candidates for the value behind it. What the shell completes itself stays so.
+std::vector<Candidate> complete_attached(Session& session, std::span<const Option> options,
+                                         std::string_view word) {
+  const std::string name(word.substr(0, word.find('=')));
+  const Option* option = named(options, name);
+  if (option == nullptr || option->value.empty()) return {};
+  std::vector<Candidate> out = complete_value(session, *option);
+  for (Candidate& candidate : out)
+    if (!candidate.value.starts_with(":")) candidate.value.insert(0, name + "=");
+  return out;
+}
+
+bool is_attached(std::string_view word) {
+  return word.starts_with("--") && word.find('=') != std::string_view::npos;
+}
+
 std::vector<Candidate> complete_words(Session& session, const Command& command,
                                       std::span<const std::string> words) {
   std::vector<Option> options = options_of(command);
@@ -64,22 +85,24 @@ std::vector<Candidate> complete_words(Session& session, const Command& command,
   options.insert(options.end(), globals.begin(), globals.end());
   std::size_t positional = 0;
   const Option* open = nullptr; // an option that waits for its value
+  bool options_ended = false;
   for (const std::string& word : words.first(words.size() - 1)) {
     if (open != nullptr) {
       open = nullptr;
-    } else if (word.starts_with("-")) {
+    } else if (options_ended || !word.starts_with("-") || word == "-") {
+      ++positional;
+    } else if (word == "--") {
+      options_ended = true;
+    } else {
       const Option* option = named(options, word);
       if (option != nullptr && !option->value.empty()) open = option;
-    } else {
-      ++positional;
     }
   }
-  if (open != nullptr) {
-    if (open->name == "--directory") return complete_directories(session);
-    return ask(open->complete, session);
-  }
+  if (open != nullptr) return complete_value(session, *open);
+  if (!options_ended && is_attached(words.back()))
+    return complete_attached(session, options, words.back());
   std::vector<Candidate> out;
-  if (words.back().starts_with("-")) {
+  if (!options_ended && words.back().starts_with("-")) {
     add_options(out, options);
   } else if (!command.arguments.empty()) {
     const std::size_t at = std::min(positional, command.arguments.size() - 1);
@@ -151,7 +174,9 @@ std::vector<Candidate> complete_line(Session& session, std::span<const std::stri
   if (command != nullptr) {
     out = complete_words(session, *command, rest.subspan(used));
   } else if (rest.size() == 1) {
-    if (rest[0].starts_with("-"))
+    if (is_attached(rest[0]))
+      out = complete_attached(session, global_options(), rest[0]);
+    else if (rest[0].starts_with("-"))
       add_options(out, global_options());
     else
       add_commands(out, "");

@@ -12,6 +12,12 @@ std::vector<Candidate> complete_directories(Session&);
 
 std::vector<Candidate> complete_commands(Session&);
 std::vector<Candidate> complete_shells(Session&);
+std::vector<Candidate> complete_datasets(Session&);
+std::vector<Candidate> complete_remotes(Session&);
+std::vector<Candidate> complete_models(Session&);
+std::vector<Candidate> complete_runs(Session&);
+std::vector<Candidate> complete_run_states(Session&);
+std::vector<Candidate> complete_tasks(Session&);
 
 // Goes where a -C among the finished words points, so that names there complete. A folder that does
 // not exist is left for the command to complain about.
