@@ -1,4 +1,5 @@
-// Loops of two operands. Each has three forms, so that the compiler makes vector code of it.
+// Loops of two operands, of which at least one moves unless n is 1. Each has three forms, so that
+// the compiler makes vector code of it.
 #pragma once
 
 #include "backends/runtime/native/broadcast.hpp"
@@ -31,7 +32,6 @@ void binary_row(const T* a, bool a_moves, const T* b, bool b_moves, R* out, std:
     MLP_INDEPENDENT
     for (std::int64_t i = 0; i < n; ++i)
       out[i] = op(scalar, b[i]);
-    if (!b_moves && n > 0) out[0] = op(*a, *b);
   }
 }
 

@@ -3,6 +3,7 @@
 #include "backends/runtime/native/model_reader.hpp"
 
 #include "backends/runtime/native/model_scan.hpp"
+#include "backends/runtime/native/operators.hpp"
 #include "backends/runtime/native/tensor_proto.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
@@ -22,7 +23,7 @@ struct KnownDomain {
   int oldest, newest;
 };
 // Versions whose operators' definitions the table of operators follows.
-constexpr KnownDomain domains[] = {{"", 7, 27}, {"ai.onnx.ml", 1, 5}};
+constexpr KnownDomain domains[] = {{"", 1, 28}, {"ai.onnx.ml", 1, 5}};
 
 [[noreturn]] void refuse(const std::string& why) {
   throw Error(ErrorKind::config, why);
@@ -47,10 +48,12 @@ class Reader {
       refuse("the model has sparse initializers, which are not supported");
     for (const onnx::TensorProto& tensor : graph.initializer())
       read_initializer(tensor);
-    for (const onnx::ValueInfoProto& input : graph.input())
-      read_input(input);
     for (const onnx::NodeProto& node : graph.node())
       read_node(node);
+    for (const Node& node : graph_.nodes)
+      require_operator(graph_, node);
+    for (const onnx::ValueInfoProto& input : graph.input())
+      read_input(input);
     for (const onnx::ValueInfoProto& output : graph.output())
       read_output(output);
     if (graph_.outputs.empty()) refuse("the model has no outputs");

@@ -8,9 +8,10 @@
 
 namespace mlp::native {
 
-// Constants are allocated from `memory`. The nodes come out in topological order; whether their
-// operators exist is not looked at. Throws Error(config): not an ONNX model, an opset that is
-// too old or too new, a value without a producer, a bad initializer, an input that is not a tensor.
+// Constants are allocated from `memory`. The nodes come out in topological order, all of
+// operators that exist. Throws Error(config): not an ONNX model, an opset that is too new, an
+// operator that is lacking, a value without a producer, a bad initializer, an input that is not a
+// tensor.
 [[nodiscard]] Graph read_model(std::string_view bytes, Memory& memory, const Limits& limits);
 
 } // namespace mlp::native

@@ -156,17 +156,19 @@ class HalfCall {
   }
 };
 
-Kernel make_kernel(const Graph& graph, const Node& node, kernels::Device& device) {
+const Operator& require_operator(const Graph& graph, const Node& node) {
   const Operator* op = find_operator(node.domain, node.op, node.opset);
+  if (op != nullptr) return *op;
+  throw Error(ErrorKind::config,
+              fmt::format("the native runtime lacks operator '{}' of {} opset {}",
+                          printable(node.op),
+                          node.domain.empty() ? "ai.onnx" : printable(node.domain), node.opset))
+      .with_context(fmt::format("in {}", describe(graph, node)));
+}
+
+Kernel make_kernel(const Graph& graph, const Node& node, kernels::Device& device) {
+  const Operator* op = &require_operator(graph, node);
   const std::string where = fmt::format("in {}", describe(graph, node));
-  if (op == nullptr) {
-    Error error(ErrorKind::config,
-                fmt::format("the native runtime lacks operator '{}' of {} opset {}",
-                            printable(node.op),
-                            node.domain.empty() ? "ai.onnx" : printable(node.domain), node.opset));
-    error.add_context(where);
-    throw error;
-  }
   return with_context(where, [&]() -> Kernel {
     const NodeSpec spec(graph, node, device);
     Kernel kernel = op->make(spec);

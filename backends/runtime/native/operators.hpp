@@ -131,11 +131,14 @@ struct Operator {
 // nullptr if there is none.
 [[nodiscard]] const Operator* find_operator(std::string_view domain, std::string_view name,
                                             int opset);
+// The same for a node; throws Error(config) "the native runtime lacks operator 'X' of ai.onnx opset
+// N", with the node.
+const Operator& require_operator(const Graph& graph, const Node& node);
 // All names of a domain, sorted.
 [[nodiscard]] std::vector<std::string> operator_names(std::string_view domain);
 
-// The kernel of a node. Throws Error(config): "lacks operator 'X' of opset N", or attributes or
-// input counts that the operator does not have. `device` must outlive it.
+// The kernel of a node. Throws Error(config) as require_operator(), and for attributes or input
+// counts that the operator does not have. `device` must outlive it.
 [[nodiscard]] Kernel make_kernel(const Graph& graph, const Node& node, kernels::Device& device);
 
 } // namespace mlp::native
