@@ -1,0 +1,63 @@
+// scheme -> factory, and the runtimes in order.
+#include "backends/registry.hpp"
+
+#include "backends/runtime/native/native.hpp"
+#include "backends/storage/file/file_storage.hpp"
+#include "core/base/error.hpp"
+#include "core/base/text.hpp"
+#include "core/net/url.hpp"
+
+#include <fmt/format.h>
+
+namespace mlp {
+
+namespace {
+
+struct StorageBackend {
+  std::string_view scheme;
+  std::unique_ptr<data::Storage> (*open)(const net::Url& url, const fs::path& project_root);
+};
+
+constexpr StorageBackend storage_backends[] = {
+    {"file", storage::open_file_storage},
+};
+
+} // namespace
+
+std::vector<std::string> storage_schemes() {
+  std::vector<std::string> names;
+  for (const auto& backend : storage_backends)
+    names.emplace_back(backend.scheme);
+  return names;
+}
+
+std::unique_ptr<data::Storage> open_storage(std::string_view url, const fs::path& project_root) {
+  const net::Url parsed = net::parse_url(url);
+  for (const auto& backend : storage_backends) {
+    if (backend.scheme == parsed.scheme) return backend.open(parsed, project_root);
+  }
+  const auto schemes = storage_schemes();
+  throw Error(ErrorKind::config, fmt::format("no storage backend for '{}' ('{}:')",
+                                             net::redacted(parsed), parsed.scheme))
+      .with_hint(suggestion_hint(parsed.scheme, schemes, "schemes"));
+}
+
+std::span<const serve::RuntimeFactory* const> runtimes() noexcept {
+  static const serve::RuntimeFactory* const table[] = {
+      &native::runtime_factory(),
+  };
+  return table;
+}
+
+std::unique_ptr<serve::Runtime> load_runtime(const fs::path& model,
+                                             const serve::RuntimeOptions& options) {
+  for (const serve::RuntimeFactory* factory : runtimes())
+    if (factory->accepts(model)) return factory->load(model, options);
+  std::error_code error;
+  if (!fs::exists(model, error))
+    throw Error(ErrorKind::not_found, fmt::format("no model at '{}'", model.string()));
+  throw Error(ErrorKind::config, fmt::format("no runtime reads '{}'", model.string()))
+      .with_hint("give an ONNX file (*.onnx), or a folder with model.onnx");
+}
+
+} // namespace mlp

@@ -1,0 +1,33 @@
+// The explicit lists of storage backends, by URL scheme, and of runtimes. A new one adds a line to
+// its table in registry.cpp.
+#pragma once
+
+#include "core/base/fs.hpp"
+#include "core/data/storage.hpp"
+#include "core/serve/runtime.hpp"
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mlp {
+
+// Opens the place that a remote's URL names. Contacts nothing yet. `project_root` is what a
+// relative file: URL is relative to. Throws Error(config) for a URL that no backend takes.
+[[nodiscard]] std::unique_ptr<data::Storage> open_storage(std::string_view url,
+                                                          const fs::path& project_root);
+
+// "file", ...: for messages and checks.
+[[nodiscard]] std::vector<std::string> storage_schemes();
+
+// In the order in which they are asked; live as long as the program.
+[[nodiscard]] std::span<const serve::RuntimeFactory* const> runtimes() noexcept;
+
+// Loads a model with the first runtime that accepts it. Throws Error: not_found, config if no
+// runtime reads it, and what RuntimeFactory::load() throws.
+[[nodiscard]] std::unique_ptr<serve::Runtime>
+load_runtime(const fs::path& model, const serve::RuntimeOptions& options = {});
+
+} // namespace mlp

@@ -1,0 +1,87 @@
+// `mlp data status`: which files differ from the pinned versions.
+#include "cli/data.hpp"
+#include "core/base/json.hpp"
+#include "core/base/text.hpp"
+
+#include <fmt/format.h>
+
+namespace mlp {
+
+namespace {
+
+constexpr std::size_t shown_changes = 50;
+
+std::string_view kind_word(data::ChangeKind kind) {
+  switch (kind) {
+  case data::ChangeKind::added:
+    return "added";
+  case data::ChangeKind::removed:
+    return "removed";
+  case data::ChangeKind::modified:
+    return "modified";
+  }
+  return "modified";
+}
+
+std::string state_of(const data::StatusResult& status) {
+  if (!status.pinned) return status.missing ? "missing" : "not added";
+  if (status.missing) return "missing";
+  if (!status.fetched) return "not fetched";
+  return status.clean() ? "unchanged" : "changed";
+}
+
+std::string advice(const std::string& state, const std::string& name) {
+  if (state == "not added" || state == "changed") return fmt::format(" (mlp data add {})", name);
+  if (state == "not fetched" || state == "missing") return fmt::format(" (mlp data pull {})", name);
+  return "";
+}
+
+void run(Session& session) {
+  const auto datasets = open_datasets(session);
+  Json rows = Json::array();
+  std::string text;
+  for (const auto& dataset : chosen_datasets(session)) {
+    const data::StatusResult status = datasets->status(dataset);
+    const std::string state = state_of(status);
+    Json row = {
+        {"name", dataset.name},    {"path", dataset.path},      {"state", state},
+        {"added", status.added},   {"removed", status.removed}, {"modified", status.modified},
+        {"changes", Json::array()}};
+    if (status.pinned) row["digest"] = status.pinned->digest.text();
+    text += fmt::format("{}: {}", dataset.name, state);
+    if (state == "changed")
+      text += fmt::format(": {} added, {} removed, {} modified", format_count(status.added),
+                          format_count(status.removed), format_count(status.modified));
+    text += advice(state, dataset.name) + "\n";
+    std::size_t shown = 0;
+    for (const auto& change : status.changes) {
+      row["changes"].push_back({{"kind", kind_word(change.kind)},
+                                {"path", change.path},
+                                {"old_bytes", change.old_size},
+                                {"new_bytes", change.new_size}});
+      if (shown++ < shown_changes)
+        text += fmt::format("  {:<8}  {}\n", kind_word(change.kind),
+                            printable(change.path.empty() ? dataset.path : change.path));
+    }
+    const std::uint64_t all = status.added + status.removed + status.modified;
+    if (all > shown_changes)
+      text += fmt::format("  and {} more\n", format_count(all - shown_changes));
+    rows.push_back(std::move(row));
+  }
+  session.output().emit({{"datasets", std::move(rows)}}, TextView{text});
+}
+
+} // namespace
+
+extern const Command data_status_command;
+const Command data_status_command = {
+    .path = "data status",
+    .summary = "show which files differ from the pinned versions",
+    .category = Category::data,
+    .arguments = {dataset_argument(false)},
+    .settings = {"data.jobs", "data.compression_level"},
+    .examples = {{"mlp data status", "all datasets"},
+                 {"mlp data status digits --json", "one of them, for a script"}},
+    .run = run};
+
+} // namespace mlp

@@ -1,0 +1,39 @@
+// What the `mlp data` and `mlp remote` commands share: the project's datasets by name, the remote
+// that is meant, and the words for bytes and files.
+#pragma once
+
+#include "cli/session.hpp"
+#include "core/base/json_fwd.hpp"
+#include "core/data/dataset.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace mlp {
+
+// The datasets that the argument NAME lists, or all of mlp.yaml in its order. Throws
+// Error(not_found), with the nearest name, for one that is not declared; with a hint to declare one
+// if there are none.
+[[nodiscard]] std::vector<data::DatasetName> chosen_datasets(Session& session);
+
+// With the settings data.jobs and data.compression_level, which the command must name.
+[[nodiscard]] std::unique_ptr<data::Datasets> open_datasets(Session& session);
+
+// A remote of the project, opened: the option --remote, else the default one.
+struct OpenRemote {
+  std::string name;
+  std::unique_ptr<data::Storage> storage;
+  std::unique_ptr<data::RemoteStore> store; // uses `storage`
+};
+// The remote's name. Throws Error(not_found) for one that is not declared, or if none is.
+[[nodiscard]] std::string chosen_remote(Session& session);
+[[nodiscard]] OpenRemote open_remote(Session& session, const std::string& name);
+
+// "3 files, 1.2 MiB"
+[[nodiscard]] std::string size_text(std::uint64_t files, std::uint64_t bytes);
+
+[[nodiscard]] Option remote_option();
+[[nodiscard]] Argument dataset_argument(bool required);
+
+} // namespace mlp
