@@ -1,18 +1,23 @@
 # bash completion for mlp: every word comes from `mlp __complete`.
 _mlp() {
-  local IFS=$'\n' line value
+  # bash splits words at = : and @, mlp does not: rebuild the words from the line.
+  local line="${COMP_LINE:0:COMP_POINT}" words=() current value offered
+  IFS=$' \t' read -r -a words <<<"$line"
+  [[ $line == *[[:space:]] ]] && words+=("")
+  current="${words[${#words[@]} - 1]}"
+  # What bash will replace is the part after the last of those characters only.
+  local kept="" part="${current##*[=:@]}"
+  case "$COMP_WORDBREAKS" in
+    *[=:@]*) [[ $current == *[=:@]* ]] && kept="${current%"$part"}" ;;
+  esac
   COMPREPLY=()
-  # bash splits words at = and :, mlp does not: rebuild the words from the line.
-  local words=() rest="${COMP_LINE:0:COMP_POINT}"
-  IFS=$' \t' read -r -a words <<<"$rest"
-  [[ $rest == *[[:space:]] ]] && words+=("")
-  while IFS= read -r line; do
-    value="${line%%$'\t'*}"
+  while IFS= read -r offered; do
+    value="${offered%%$'\t'*}"
     case "$value" in
-      :files) compopt -o default -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "${words[-1]}"); return ;;
-      :directories) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "${words[-1]}"); return ;;
-      *) COMPREPLY+=("$value") ;;
+      :files) compopt -o default; return ;;
+      :directories) compopt -o dirnames; return ;;
+      *) COMPREPLY+=("${value#"$kept"}") ;;
     esac
-  done < <("${words[0]}" __complete "${words[@]:1}" 2>/dev/null)
+  done < <("${words[0]/#\~/$HOME}" __complete "${words[@]:1}" 2>/dev/null)
 }
 complete -F _mlp mlp

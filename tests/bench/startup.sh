@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Start to exit of the local commands, beside git's in the same run: startup.sh [ROUNDS]. Prints
+# medians and how they compare with `git --version` and `git status`. The goal is 10 ms each; a
+# median above STARTUP_LIMIT_MS, where that is set, is a failure.
+set -euo pipefail
+
+MLP=${MLP:?the binary}
+TIMER=${TIMER:?process_timer}
+rounds=${1:-100}
+
+folder=$(mktemp -d "${TMPDIR:-/tmp}/mlp-startup.XXXXXX")
+trap 'rm -rf "$folder"' EXIT
+export HOME=$folder XDG_CONFIG_HOME=$folder/.config GIT_CONFIG_NOSYSTEM=1
+unset MLP_JOBS MLP_COLOR MLP_PROGRESS
+
+# A project as a user has it: a data set that is stored, in a git work tree with a commit.
+git init -q "$folder/project"
+cd "$folder/project"
+"$MLP" init -q . --template image-classifier
+"$MLP" data add -q
+git add -A
+git -c user.name=t -c user.email=t@localhost commit -q -m start
+"$MLP" runs ls -q >/dev/null # makes the index
+
+cat >"$folder/commands" <<COMMANDS
+git --version
+$MLP --version
+git status
+$MLP status
+$MLP data ls
+$MLP data status
+$MLP runs ls
+$MLP model ls
+$MLP remote ls
+$MLP config ls
+$MLP --help
+$MLP train --help
+$MLP __complete runs show
+COMMANDS
+"$TIMER" "$rounds" "$folder/commands" >"$folder/times"
+
+awk -F '\t' -v mlp="$MLP" -v limit="${STARTUP_LIMIT_MS:-0}" '
+  { median[NR] = $1; line[NR] = $4; sub(mlp, "mlp", line[NR]); low[NR] = $2; high[NR] = $3 }
+  $4 == "git --version" { version = $1 }
+  $4 == "git status" { status = $1 }
+  END {
+    printf "%-24s %9s %17s %16s %13s\n", "command", "median ms", "10th-90th", "/ git --version", "/ git status"
+    for (i = 1; i <= NR; i++) {
+      printf "%-24s %9.2f %8.2f-%8.2f %16.2f %13.2f\n", line[i], median[i], low[i], high[i], median[i] / version, median[i] / status
+      if (limit > 0 && line[i] ~ /^mlp/ && median[i] > limit) { slow = 1 }
+    }
+    exit slow
+  }' "$folder/times"
