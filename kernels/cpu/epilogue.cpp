@@ -10,8 +10,9 @@ namespace mlp::kernels::cpu {
 
 namespace {
 
-constexpr std::int64_t kLeast = 1 << 13;   // elements that are worth a thread
-constexpr std::int64_t kLanes = 16;        // Philox blocks drawn at a time
+constexpr std::int64_t kLeast = 1 << 13; // elements that are worth a thread
+// Philox blocks drawn at a time: enough that the compiler keeps the loops and uses vectors.
+constexpr std::int64_t kLanes = 64;
 constexpr std::int64_t kDraw = kLanes * 4; // words
 
 struct Dropout {
@@ -54,11 +55,13 @@ MLP_INLINE void draw(const Dropout& d, std::int64_t first, float* __restrict out
     k0 += 0x9E3779B9U;
     k1 += 0xBB67AE85U;
   }
+  const std::uint32_t threshold = d.threshold;
+  const float scale = d.scale;
   for (std::int64_t i = 0; i < kLanes; ++i) {
-    out[4 * i] = c0[i] >= d.threshold ? d.scale : 0.0F;
-    out[4 * i + 1] = c1[i] >= d.threshold ? d.scale : 0.0F;
-    out[4 * i + 2] = c2[i] >= d.threshold ? d.scale : 0.0F;
-    out[4 * i + 3] = c3[i] >= d.threshold ? d.scale : 0.0F;
+    out[4 * i] = c0[i] >= threshold ? scale : 0.0F;
+    out[4 * i + 1] = c1[i] >= threshold ? scale : 0.0F;
+    out[4 * i + 2] = c2[i] >= threshold ? scale : 0.0F;
+    out[4 * i + 3] = c3[i] >= threshold ? scale : 0.0F;
   }
 }
 

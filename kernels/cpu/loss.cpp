@@ -3,6 +3,7 @@
 #include "kernels/cpu/math.hpp"
 #include "kernels/cpu/ops.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -20,17 +21,54 @@ MLP_INLINE void exp_row_body(std::int64_t n, float shift, const float* x, float*
 }
 MLP_KERNEL(exp_row, (std::int64_t n, float shift, const float* x, float* out), (n, shift, x, out))
 
-std::int64_t largest(std::int64_t n, const float* x) noexcept {
-  std::int64_t best = 0;
-  for (std::int64_t i = 1; i < n; ++i)
-    if (x[i] > x[best]) best = i;
-  return best;
+// Sums and maxima keep kWide of them, so that the loop has no chain and the order is fixed.
+constexpr std::int64_t kWide = 32;
+
+MLP_INLINE void sum_row_body(std::int64_t n, const float* x, double* result) {
+  double sum = 0.0;
+  std::int64_t i = 0;
+  if (n >= kWide) {
+    double sums[kWide] = {};
+    for (; i + kWide <= n; i += kWide)
+      for (std::int64_t k = 0; k < kWide; ++k)
+        sums[k] += static_cast<double>(x[i + k]);
+    for (std::int64_t k = 0; k < kWide; ++k)
+      sum += sums[k];
+  }
+  for (; i < n; ++i)
+    sum += static_cast<double>(x[i]);
+  *result = sum;
+}
+MLP_KERNEL(sum_row, (std::int64_t n, const float* x, double* result), (n, x, result))
+
+MLP_INLINE void max_row_body(std::int64_t n, const float* x, float* result) {
+  float top = x[0];
+  std::int64_t i = 0;
+  if (n >= kWide) {
+    float tops[kWide];
+    for (std::int64_t k = 0; k < kWide; ++k)
+      tops[k] = x[k];
+    for (; i + kWide <= n; i += kWide)
+      for (std::int64_t k = 0; k < kWide; ++k)
+        tops[k] = x[i + k] > tops[k] ? x[i + k] : tops[k];
+    for (std::int64_t k = 0; k < kWide; ++k)
+      top = tops[k] > top ? tops[k] : top;
+  }
+  for (; i < n; ++i)
+    top = x[i] > top ? x[i] : top;
+  *result = top;
+}
+MLP_KERNEL(max_row, (std::int64_t n, const float* x, float* result), (n, x, result))
+
+float largest(std::int64_t n, const float* x) noexcept {
+  float top = 0.0F;
+  max_row(n, x, &top);
+  return top;
 }
 
 double sum_of(std::int64_t n, const float* x) noexcept {
   double sum = 0.0;
-  for (std::int64_t i = 0; i < n; ++i)
-    sum += static_cast<double>(x[i]);
+  sum_row(n, x, &sum);
   return sum;
 }
 
@@ -94,9 +132,10 @@ void softmax_cross_entropy(ThreadPool& pool, std::int64_t rows, std::int64_t cla
     for (std::int64_t r = begin; r < end; ++r) {
       const float* x = logits + r * classes;
       const std::int32_t label = labels[r];
-      const std::int64_t best = largest(classes, x);
-      const float shift = x[best];
+      const float shift = largest(classes, x);
       const float own = x[label];
+      // The first of equal logits is the prediction; most rows need no look.
+      const bool correct = own == shift && std::find(x, x + label, shift) == x + label;
       const float weight = class_weights != nullptr ? class_weights[label] : 1.0F;
       double sum = 0.0;
       if (gradient != nullptr) {
@@ -117,7 +156,7 @@ void softmax_cross_entropy(ThreadPool& pool, std::int64_t rows, std::int64_t cla
       const double loss = std::log(sum) + static_cast<double>(shift) - static_cast<double>(own);
       s.loss += static_cast<double>(weight) * loss;
       s.weight += static_cast<double>(weight);
-      s.correct += best == label ? 1.0 : 0.0;
+      s.correct += correct ? 1.0 : 0.0;
     }
     s.rows = static_cast<double>(end - begin);
     return s;
@@ -129,7 +168,7 @@ void softmax(ThreadPool& pool, std::int64_t rows, std::int64_t cols, const float
     for (std::int64_t r = begin; r < end; ++r) {
       const float* in = x + r * cols;
       float* out = y + r * cols;
-      exp_row(cols, in[largest(cols, in)], in, out);
+      exp_row(cols, largest(cols, in), in, out);
       const auto inverse = static_cast<float>(1.0 / sum_of(cols, out));
       for (std::int64_t c = 0; c < cols; ++c)
         out[c] *= inverse;
