@@ -1,0 +1,93 @@
+// `mlp runs show`: one run from its own journals.
+#include "cli/completers.hpp"
+#include "cli/runs.hpp"
+#include "core/base/json.hpp"
+#include "core/base/text.hpp"
+
+#include <fmt/format.h>
+
+namespace mlp {
+
+namespace {
+
+class Lines {
+ public:
+  void field(std::string_view title, std::string_view value) {
+    if (!value.empty()) text += fmt::format("{:<10}{}\n", title, printable(value));
+  }
+  void item(std::string_view name, std::string_view value) {
+    text += fmt::format("  {}  {}\n", printable(name), printable(value));
+  }
+  std::string text;
+};
+
+std::string state_line(const track::RunRecord& run) {
+  std::string line(track::state_name(run.state));
+  if (!run.reason.empty()) line += ": " + run.reason;
+  return line;
+}
+
+std::string source_line(const track::SourceState& source) {
+  std::string line = source.commit.empty() ? "no commit yet" : source.commit.substr(0, 12);
+  if (!source.branch.empty()) line += " on " + source.branch;
+  if (source.dirty.value_or(false)) line += ", with uncommitted changes";
+  return line;
+}
+
+std::string text_of(const track::RunRecord& run) {
+  Lines lines;
+  lines.field("run", run.spec.id);
+  lines.field("name", run.spec.name);
+  lines.field("task", run.spec.task);
+  lines.field("state", state_line(run));
+  lines.field("created", fmt::format("{} by {} on {}", format_time(run.spec.created), run.spec.user,
+                                     run.spec.host));
+  if (run.started)
+    lines.field("took",
+                format_duration(std::chrono::duration<double>(
+                    run.ended.value_or(track::is_active(run.state) ? wall_now() : run.since) -
+                    *run.started)));
+  if (run.attempts > 1) lines.field("attempts", std::to_string(run.attempts));
+  if (run.exit_code) lines.field("exit code", std::to_string(*run.exit_code));
+  lines.field("runs", run.spec.command.empty() ? "the built-in trainer" : trim(run.spec.command));
+  if (run.spec.source) lines.field("source", source_line(*run.spec.source));
+  for (const track::DatasetUse& use : run.spec.datasets)
+    lines.field("data", fmt::format("{} {}", use.name, use.digest));
+  for (const std::string& model : run.models)
+    lines.field("model", model);
+  lines.field("folder", run.folder.root.native());
+  if (!run.spec.params.empty()) lines.text += "params\n";
+  for (const auto& [name, value] : run.spec.params)
+    lines.item(name, value);
+  if (!run.metrics.empty()) lines.text += "metrics\n";
+  for (const auto& [name, value] : run.metrics)
+    lines.item(name, fmt::format("{:.6g}", value));
+  for (const std::string& warning : run.warnings)
+    lines.field("warning", warning);
+  if (run.damaged != 0)
+    lines.field("warning", fmt::format("{} damaged {} in its journals", run.damaged,
+                                       run.damaged == 1 ? "line" : "lines"));
+  return lines.text;
+}
+
+void run(Session& session) {
+  const track::RunRecord record =
+      track::read_run(find_run_folder(session, *session.arguments().get("RUN")));
+  session.output().emit(run_json(record), TextView{text_of(record)});
+}
+
+} // namespace
+
+extern const Command runs_show_command;
+const Command runs_show_command = {
+    .path = "runs show",
+    .summary = "show one run: state, params, data, metrics, model",
+    .category = Category::training,
+    .arguments = {{.name = "RUN",
+                   .help = "'latest', or any part of a run's id that is its own",
+                   .complete = complete_runs}},
+    .examples = {{"mlp runs show latest", "the newest run"},
+                 {"mlp runs show k3f9qx --json", "all that is known about a run"}},
+    .run = run};
+
+} // namespace mlp

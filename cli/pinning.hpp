@@ -1,0 +1,18 @@
+// The datasets of a run, each at a version that is on record.
+#pragma once
+
+#include "cli/session.hpp"
+#include "core/track/run_spec.hpp"
+
+#include <string>
+#include <vector>
+
+namespace mlp {
+
+// The versions that the work tree has now. A dataset that has none yet, or whose files have
+// changed, is added first, as `mlp data add` would, and a status line says so: every run knows what
+// it was trained on. With `dry_run` nothing is added. Throws Error.
+[[nodiscard]] std::vector<track::DatasetUse>
+pinned_datasets(Session& session, const std::vector<std::string>& names, bool dry_run);
+
+} // namespace mlp

@@ -1,0 +1,85 @@
+// A scan into a tree, and a checkout out of it.
+#include "core/model/files.hpp"
+
+#include "core/base/error.hpp"
+#include "core/data/checkout.hpp"
+#include "core/data/manifest_builder.hpp"
+#include "core/data/manifest_reader.hpp"
+#include "core/data/scan.hpp"
+
+#include <fmt/format.h>
+
+#include <optional>
+
+namespace mlp::model {
+
+namespace {
+
+// Builds the tree of what a scan walks over.
+class TreeVisitor final : public data::ScanVisitor {
+ public:
+  TreeVisitor(data::ObjectSink& sink, const fs::path& root) : sink_(sink), root_(root) {}
+
+  void enter(const std::string& name) override {
+    open_.push_back({name, data::TreeBuilder(sink_)});
+  }
+  void entry(const data::Entry& entry) override {
+    if (entry.type == data::EntryType::symlink)
+      throw Error(ErrorKind::usage,
+                  fmt::format("'{}' holds a symbolic link, '{}'", root_.native(), entry.name))
+          .with_hint("a model is made of files and folders");
+    if (!open_.empty()) return open_.back().tree.add(entry);
+    data::Entry named = entry; // a single file
+    named.name = root_.filename().native();
+    data::TreeBuilder tree(sink_);
+    tree.add(std::move(named));
+    result_ = tree.finish();
+  }
+  void leave() override {
+    data::Entry done = open_.back().tree.finish();
+    done.name = open_.back().name;
+    open_.pop_back();
+    if (open_.empty())
+      result_ = std::move(done);
+    else
+      open_.back().tree.add(std::move(done));
+  }
+  [[nodiscard]] data::Entry take() { return std::move(result_).value(); }
+
+ private:
+  struct Open {
+    std::string name;
+    data::TreeBuilder tree;
+  };
+  data::ObjectSink& sink_;
+  fs::path root_;
+  std::vector<Open> open_;
+  std::optional<data::Entry> result_;
+};
+
+} // namespace
+
+StoredFiles store_files(const fs::path& objects, const fs::path& files) {
+  data::ObjectStore store(objects);
+  TreeVisitor visitor(store, files);
+  const data::ScanStats stats = data::scan(files, store, visitor, {});
+  if (stats.files == 0)
+    throw Error(ErrorKind::usage, fmt::format("there is no file in '{}'", files.native()));
+  data::Entry root = visitor.take();
+  root.name.clear();
+  const Digest digest = store.put(data::PackKind::meta, data::encode_manifest(root));
+  store.flush();
+  return {digest, stats.files, stats.bytes};
+}
+
+void restore_files(const fs::path& objects, const Digest& digest, const fs::path& target,
+                   bool force, Progress& progress) {
+  data::ObjectStore store(objects);
+  const data::Entry root = data::read_manifest(store, digest);
+  data::CheckoutOptions options;
+  options.force = force;
+  options.progress = &progress;
+  data::checkout(target, root, store, options);
+}
+
+} // namespace mlp::model
