@@ -22,6 +22,11 @@ if(MLP_SANITIZE)
   add_link_options(-fsanitize=${MLP_SANITIZE})
 endif()
 
+# libFuzzer steers by the coverage of the libraries, so they are compiled for it too.
+if(MLP_FUZZ AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 find_program(MLP_CCACHE ccache)
 if(MLP_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${MLP_CCACHE})
