@@ -48,3 +48,36 @@ fi
 # Terminal escapes in a mistake are not passed on to the terminal.
 expect_exit 2 mlp $'\e[31mred'
 lacks "$err" $'\e'
+
+# A value is not swallowed, a flag takes none, and both are named.
+expect_exit 2 mlp version -C
+contains "$err" "option '--directory' (-C) needs a value"
+expect_exit 2 mlp version -C --json
+contains "$err" "option '--directory' (-C) needs a value"
+expect_exit 2 mlp version --json=yes
+contains "$err" "'--json' takes no value"
+
+# A reader that has enough is no failure: nothing is said, and the code is that of SIGPIPE.
+{ sleep 0.3; "$MLP" __describe 2>"$TEST_DIR/err" || echo $? >"$TEST_DIR/code"; } | true
+equals "$(cat "$TEST_DIR/code")" 141
+equals "$(cat "$TEST_DIR/err")" ""
+
+# Closed standard descriptors are not given to files that are opened later.
+expect_exit 0 bash -c '"$1" version <&- 2>&-' _ "$MLP"
+contains "$out" "mlp 0."
+expect_exit 0 bash -c '"$1" version >&-' _ "$MLP"
+
+# Colour: none into a pipe, unless the setting asks for it; NO_COLOR has the last word.
+expect_exit 2 mlp versoin
+lacks "$err" $'\e'
+expect_exit 2 env MLP_COLOR=always "$MLP" versoin
+contains "$err" $'\e[31;1merror:'
+expect_exit 2 env MLP_COLOR=always NO_COLOR=1 "$MLP" versoin
+lacks "$err" $'\e'
+
+# Settings that are wrong do not keep anybody from help.
+mkdir -p "$XDG_CONFIG_HOME/mlp"
+echo 'ui: {color: mauve}' >"$XDG_CONFIG_HOME/mlp/config.yaml"
+expect_exit 0 mlp --help
+expect_exit 0 mlp version
+rm "$XDG_CONFIG_HOME/mlp/config.yaml"
