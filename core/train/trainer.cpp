@@ -119,7 +119,7 @@ class Trainer {
       make_directories(folders_.checkpoints);
       fit.checkpoint = folders_.checkpoints / "trainer.checkpoint";
     }
-    const FitResult fitted = fit_or_restart(fit, stop);
+    FitResult fitted = fit_or_restart(fit, stop);
     result_.epochs = fitted.epochs_run;
     result_.best_epoch = fitted.best_epoch;
     result_.interrupted = fitted.end == FitEnd::interrupted;
@@ -133,6 +133,7 @@ class Trainer {
       write_model(fitted.network);
       if (!fit.checkpoint.empty()) mlp::remove_all(fit.checkpoint);
     }
+    result_.network = std::move(fitted.network);
     return std::move(result_);
   }
 

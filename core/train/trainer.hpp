@@ -4,6 +4,7 @@
 
 #include "core/config/trainer_spec.hpp"
 #include "core/model/tensor.hpp"
+#include "core/train/network.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -53,6 +54,7 @@ struct TrainerResult {
   std::map<std::string, double> metrics; // of the model: "test_accuracy", "val_accuracy", ...
   std::filesystem::path model;           // output / "model.onnx"
   model::Signature signature;
+  Network network;                  // behind the preprocessing, as fit() left it
   std::vector<std::string> classes; // classifier: names in the order of "probabilities"
   std::int64_t train_rows = 0, validation_rows = 0, test_rows = 0;
   std::int64_t parameters = 0;
