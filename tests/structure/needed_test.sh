@@ -2,6 +2,7 @@
 # The binary loads what each command needs anyway, and nothing else: every library costs start-up
 # time, and a machine that lacks it could not even run `mlp --version`. Others are opened on need.
 set -euo pipefail
+export LC_ALL=C
 
 needed=$(readelf -d "${MLP:?the binary}" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort | tr '\n' ' ')
 case $needed in
