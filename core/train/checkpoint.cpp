@@ -1,3 +1,4 @@
+// A checkpoint is written beside the old one and renamed; reading it trusts no length or number.
 #include "core/train/checkpoint.hpp"
 
 #include "core/base/error.hpp"

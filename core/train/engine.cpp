@@ -1,3 +1,4 @@
+// The buffers of a network and the order of operations on them.
 #include "core/train/engine.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Metrics, summed up batch by batch.
 #include "core/train/evaluate.hpp"
 
 #include "core/train/fit_check.hpp"

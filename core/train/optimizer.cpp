@@ -1,3 +1,4 @@
+// The learning rate of a step: warm-up, then the schedule.
 #include "core/train/optimizer.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The calls of oneDNN by name, found in the library when it is first needed.
 #include "kernels/cpu/dnnl.hpp"
 
 #include "kernels/device.hpp"

@@ -1,3 +1,4 @@
+// Workers that wait for a range, take their part of it, and wait again.
 #include "kernels/cpu/threads.hpp"
 
 #include <sched.h>

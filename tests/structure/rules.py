@@ -138,10 +138,12 @@ def check_listed(tree):
                 text = cmake.read_text()
                 name = str(path.relative_to(folder))
                 count = len(re.findall(rf"(?<![\w/.-]){re.escape(name)}(?![\w.-])", text))
-                stem = len(re.findall(rf"(?<![\w/.-]){re.escape(path.stem)}(?![\w.-])", text))
-                found = count > 0 or stem > 0 or re.search(r"file\(GLOB[^)]*\*\.cpp", text)
-                if path.name.endswith("_test.cpp") and count > 1:
-                    tree.breach(cmake, 1, f"{name} is listed {count} times")
+                target = path.stem.removesuffix("_fuzz")  # as mlp_fuzz_target() names it
+                named = re.search(rf"(?<![\w/.-]){re.escape(target)}(?![\w.-])", text)
+                found = count > 0 or named or re.search(r"file\(GLOB[^)]*\*\.cpp", text)
+                lines = [line.strip() for line in text.splitlines()].count(name)
+                if lines > 1:
+                    tree.breach(cmake, 1, f"{name} is listed {lines} times")
             folder = folder.parent
         if not found:
             tree.breach(path, 1, "in no CMakeLists.txt: it is not built")

@@ -1,3 +1,4 @@
+// SQLite as the project uses it: types, transactions, migrations, other versions.
 #include "core/base/error.hpp"
 #include "core/base/fs.hpp"
 #include "core/db/database.hpp"

@@ -1,3 +1,4 @@
+// Metrics that a program writes, taken into the journal of its run.
 #include "core/base/error.hpp"
 #include "core/base/ids.hpp"
 #include "core/base/json.hpp"

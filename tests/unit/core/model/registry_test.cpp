@@ -1,3 +1,4 @@
+// The registry of models: names, versions, aliases.
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
 #include "core/model/registry.hpp"

@@ -1,3 +1,4 @@
+// HTTP/1.1 requests, whole, cut into pieces, and hostile.
 #include "core/serve/http_parser.hpp"
 
 #include <catch2/catch.hpp>

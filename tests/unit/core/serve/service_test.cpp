@@ -1,3 +1,4 @@
+// Every route of the service, on a runtime that is made up.
 #include "core/base/json.hpp"
 #include "core/serve/service.hpp"
 #include "tests/unit/core/serve/fake_runtime.hpp"

@@ -1,3 +1,4 @@
+// Requests and answers of the Open Inference Protocol as JSON.
 #include "core/base/error.hpp"
 #include "core/model/half.hpp"
 #include "core/serve/v2.hpp"

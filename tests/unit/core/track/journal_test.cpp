@@ -1,3 +1,4 @@
+// Journals: order, torn lines, many writers.
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
 #include "core/track/journal.hpp"

@@ -1,3 +1,4 @@
+// The index over the runs: kept up to date or made anew, it says the same.
 #include "core/base/error.hpp"
 #include "core/base/ids.hpp"
 #include "core/base/json.hpp"

@@ -1,3 +1,4 @@
+// Runs: states, folders, records.
 #include "core/base/error.hpp"
 #include "core/base/ids.hpp"
 #include "core/base/json.hpp"

@@ -1,3 +1,4 @@
+// What git says about the source of a run.
 #include "core/base/fs.hpp"
 #include "core/base/process.hpp"
 #include "core/track/source_state.hpp"
