@@ -5,6 +5,7 @@
 #include "core/base/digest.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
+#include "core/base/log.hpp"
 #include "core/job/work.hpp"
 #include "core/track/machine.hpp"
 
