@@ -27,6 +27,7 @@ extern const Command model_export_command;
 extern const Command model_ls_command;
 extern const Command model_register_command;
 extern const Command model_show_command;
+extern const Command predict_command;
 extern const Command reindex_command;
 extern const Command remote_add_command;
 extern const Command remote_ls_command;
@@ -36,6 +37,7 @@ extern const Command runs_logs_command;
 extern const Command runs_ls_command;
 extern const Command runs_rm_command;
 extern const Command runs_show_command;
+extern const Command serve_command;
 extern const Command supervise_command;
 extern const Command train_command;
 extern const Command trainer_command;
@@ -65,6 +67,8 @@ std::span<const Command* const> commands() {
       &model_register_command,
       &model_alias_command,
       &model_export_command,
+      &predict_command,
+      &serve_command,
       &doctor_command,
       &config_get_command,
       &config_set_command,
