@@ -81,6 +81,7 @@ StatCacheReader::~StatCacheReader() {
 
 void StatCacheReader::peek() {
   next_->type = 'u';
+  next_->file = {}; // what was skipped leaves nothing behind
   if (!in_ || in_->left() == 0) return;
   next_->type = static_cast<char>(in_->u8());
   if (next_->type == 'u') return;
@@ -125,7 +126,6 @@ bool StatCacheReader::seek(std::string_view name) {
 std::optional<CachedFile> StatCacheReader::find(std::string_view name) {
   if (!seek(name) || next_->type == 'd') return std::nullopt;
   std::optional<CachedFile> file = std::move(next_->file);
-  next_->file = {};
   peek();
   return file;
 }
