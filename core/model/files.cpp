@@ -79,7 +79,7 @@ void restore_files(const fs::path& objects, const Digest& digest, const fs::path
   data::CheckoutOptions options;
   options.force = force;
   options.progress = &progress;
-  data::checkout(target, root, store, options);
+  data::checkout(fs::absolute(target), root, store, options);
 }
 
 } // namespace mlp::model

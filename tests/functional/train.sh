@@ -14,7 +14,7 @@ expect_exit 0 mlp train -p epochs=15 --name "first try"
 contains "$err" "added dataset 'digits'"
 contains "$out" "succeeded"
 contains "$out" "test_accuracy"
-contains "$out" "model image-classifier@1"
+contains "$out" "model digits@1"
 
 expect_exit 0 mlp runs show latest --json
 python=$(command -v python3) || skip "no python3 to read JSON"
@@ -24,7 +24,7 @@ check 'r["metrics"]["test_accuracy"] >= 0.95'
 check 'r["params"]["epochs"] == 15 and r["name"] == "first try"'
 check 'r["datasets"][0]["digest"].startswith("sha256:") and r["datasets"][0]["bytes"] > 1000'
 check 'len(r["source"]["commit"]) == 40'
-check 'r["models"] == ["image-classifier@1"]'
+check 'r["models"] == ["digits@1"]'
 check '[s["state"] for s in r["states"]] == ["pending", "queued", "starting", "running", "succeeded"]'
 # The digest on record is the one that git tracks.
 digest=$(printf '%s' "$out" | "$python" -c 'import json,sys; print(json.load(sys.stdin)["datasets"][0]["digest"])')
@@ -35,8 +35,8 @@ contains "$out" "epoch 1/15"
 run=$(basename .mlp/runs/2*)
 [ "$(wc -l <".mlp/runs/$run/metrics.jsonl")" -ge 15 ] || fail "metrics are missing"
 
-expect_exit 0 mlp model show image-classifier --json
-check 'r["model"] == "image-classifier@1" and r["lineage"]["run"] == "'"$run"'"'
+expect_exit 0 mlp model show digits --json
+check 'r["model"] == "digits@1" and r["lineage"]["run"] == "'"$run"'"'
 check 'r["classes"] == [str(n) for n in range(10)]'
 check 'r["signature"]["inputs"][0]["datatype"] == "UINT8"'
 check 'r["metrics"]["test_accuracy"] >= 0.95'
@@ -44,7 +44,7 @@ check 'r["metrics"]["test_accuracy"] >= 0.95'
 # A second run of unchanged data adds nothing, and is version 2.
 expect_exit 0 mlp train -p epochs=2
 lacks "$err" "added dataset"
-contains "$out" "model image-classifier@2"
+contains "$out" "model digits@2"
 expect_exit 0 mlp runs ls
 [ "$(printf '%s\n' "$out" | grep -c succeeded)" = 2 ] || fail "two runs expected: $out"
 expect_exit 0 mlp train -p epochs=1 --no-register
@@ -52,8 +52,8 @@ lacks "$out" "model "
 
 # The same seed on the same machine gives the same bits.
 expect_exit 0 mlp train -p epochs=2
-a=$(mlp model show image-classifier@2 --json | grep '"digest": "sha256' | head -1)
-b=$(mlp model show image-classifier@3 --json | grep '"digest": "sha256' | head -1)
+a=$(mlp model show digits@2 --json | grep '"digest": "sha256' | head -1)
+b=$(mlp model show digits@3 --json | grep '"digest": "sha256' | head -1)
 equals "$a" "$b"
 
 # Mistakes are named, with a way out.
