@@ -40,13 +40,13 @@ COMMANDS
 "$TIMER" "$rounds" "$folder/commands" >"$folder/times"
 
 awk -F '\t' -v mlp="$MLP" -v limit="${STARTUP_LIMIT_MS:-0}" '
-  { median[NR] = $1; line[NR] = $4; sub(mlp, "mlp", line[NR]); low[NR] = $2; high[NR] = $3 }
-  $4 == "git --version" { version = $1 }
-  $4 == "git status" { status = $1 }
+  { median[NR] = $1; low[NR] = $2; high[NR] = $3; cpu[NR] = $4; line[NR] = $5; sub(mlp, "mlp", line[NR]) }
+  $5 == "git --version" { version = $1 }
+  $5 == "git status" { status = $1 }
   END {
-    printf "%-24s %9s %17s %16s %13s\n", "command", "median ms", "10th-90th", "/ git --version", "/ git status"
+    printf "%-24s %9s %17s %7s %15s %12s\n", "command", "median ms", "10th-90th", "CPU ms", "/ git --version", "/ git status"
     for (i = 1; i <= NR; i++) {
-      printf "%-24s %9.2f %8.2f-%8.2f %16.2f %13.2f\n", line[i], median[i], low[i], high[i], median[i] / version, median[i] / status
+      printf "%-24s %9.2f %8.2f-%8.2f %7.2f %15.2f %12.2f\n", line[i], median[i], low[i], high[i], cpu[i], median[i] / version, median[i] / status
       if (limit > 0 && line[i] ~ /^mlp/ && median[i] > limit) { slow = 1 }
     }
     exit slow
