@@ -31,6 +31,7 @@ struct Failure {
 
 std::vector<char*> pointers(std::vector<std::string>& strings) {
   std::vector<char*> out;
+  out.reserve(strings.size() + 1);
   for (std::string& s : strings)
     out.push_back(s.data());
   out.push_back(nullptr);
@@ -116,7 +117,7 @@ Process Process::spawn(const ProcessSpec& spec) {
   std::vector<char*> envp;
   if (spec.environment) {
     for (const auto& [name, value] : *spec.environment)
-      variables.push_back(name + "=" + value);
+      variables.push_back(fmt::format("{}={}", name, value));
     envp = pointers(variables);
   }
   int report[2];
