@@ -72,7 +72,9 @@ class LogTo {
   LogTo(const LogTo&) = delete;
 };
 
-void run(const std::vector<std::string>& words, OutputOptions& options) {
+// The exit code of a command whose result was told: its verdict.
+int run(const std::vector<std::string>& words, OutputOptions& options) {
+  int code = 0;
   ParsedLine line = parse_line(words);
   apply_globals(line.arguments, options);
   Output output(options);
@@ -91,8 +93,10 @@ void run(const std::vector<std::string>& words, OutputOptions& options) {
     const Command& command = *line.command;
     Session session(std::move(line), output);
     command.run(session);
+    code = session.exit_code();
   }
   output.finish();
+  return code;
 }
 
 int report(const Error& error, const OutputOptions& options) {
@@ -110,8 +114,7 @@ int main(int argc, char** argv) {
   OutputOptions options = early_options(words);
   apply_settings(options);
   try {
-    run(words, options);
-    return 0;
+    return run(words, options);
   } catch (const ClosedPipe&) {
     return closed_pipe_code;
   } catch (const Error& error) {
