@@ -1,0 +1,71 @@
+# kill -9 at random moments of add and push loses nothing that was acknowledged, and the next command
+# goes on; several commands at once do no harm; a full disk and a read-only folder are clear errors.
+
+source "$(dirname "$0")/lib.sh"
+
+mkdir -p data
+printf 'name: t\ndatasets:\n  set: {path: data}\nremotes:\n  origin: file:store\n' >mlp.yaml
+head -c 40000000 /dev/urandom >data/first
+mlp data add >/dev/null
+mlp data push >/dev/null
+acknowledged=$(cat mlp.lock)
+
+for round in 1 2 3 4 5 6; do
+  head -c 30000000 /dev/urandom >"data/file$round"
+  verb=add
+  [ $((round % 2)) = 0 ] && mlp data add >/dev/null && acknowledged=$(cat mlp.lock) && verb=push
+  "$MLP" data $verb >/dev/null 2>&1 &
+  victim=$!
+  sleep "0.$((RANDOM % 3))$((RANDOM % 10))"
+  kill -9 $victim 2>/dev/null || true
+  wait $victim 2>/dev/null || true
+  if [ "$(cat mlp.lock)" != "$acknowledged" ]; then
+    acknowledged=$(cat mlp.lock) # it was quick enough to finish
+  fi
+  expect_exit 0 mlp data status
+  mlp data add >/dev/null
+  acknowledged=$(cat mlp.lock)
+  expect_exit 0 mlp data verify
+done
+mlp data push >/dev/null
+expect_exit 0 mlp data verify --remote origin
+equals "$(find .mlp/objects/tmp store/.tmp -type f | wc -l)" 0
+
+# At once.
+echo more >data/more
+"$MLP" data add >/dev/null &
+one=$!
+"$MLP" data add >/dev/null &
+two=$!
+wait $one || fail "the first of two adds failed"
+wait $two || fail "the second of two adds failed"
+"$MLP" data push >/dev/null &
+one=$!
+"$MLP" data push >/dev/null &
+two=$!
+wait $one || fail "the first of two pushes failed"
+wait $two || fail "the second of two pushes failed"
+expect_exit 0 mlp data verify
+
+if [ "$(id -u)" != 0 ]; then
+  chmod -R a-w store
+  echo again >data/more
+  mlp data add >/dev/null
+  expect_exit 6 mlp data push
+  chmod -R u+w store
+fi
+
+small_disk 8m
+mkdir "$TEST_DIR/disk/p"
+cd "$TEST_DIR/disk/p"
+mkdir data
+echo kept >data/kept
+printf 'name: t\ndatasets:\n  set: {path: data}\n' >mlp.yaml
+mlp data add >/dev/null
+kept=$(cat mlp.lock)
+head -c 5000000 /dev/urandom >data/large
+expect_exit 1 mlp data add
+equals "$(cat mlp.lock)" "$kept"
+rm data/large
+expect_exit 0 mlp data verify
+expect_exit 0 mlp data add
