@@ -9,16 +9,21 @@
 
 #include <fmt/format.h>
 
-#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace mlp::model {
 
 namespace {
 
-// Builds the tree of what a scan walks over.
+// Builds the tree of what a scan walks over. The scan enters folders below its root; the root
+// itself is given by its entries, or is one entry without a name if it is a file.
 class TreeVisitor final : public data::ScanVisitor {
  public:
-  TreeVisitor(data::ObjectSink& sink, const fs::path& root) : sink_(sink), root_(root) {}
+  TreeVisitor(data::ObjectSink& sink, const fs::path& root) : sink_(sink), root_(root) {
+    enter("");
+  }
 
   void enter(const std::string& name) override {
     open_.push_back({name, data::TreeBuilder(sink_)});
@@ -28,23 +33,17 @@ class TreeVisitor final : public data::ScanVisitor {
       throw Error(ErrorKind::usage,
                   fmt::format("'{}' holds a symbolic link, '{}'", root_.native(), entry.name))
           .with_hint("a model is made of files and folders");
-    if (!open_.empty()) return open_.back().tree.add(entry);
-    data::Entry named = entry; // a single file
-    named.name = root_.filename().native();
-    data::TreeBuilder tree(sink_);
-    tree.add(std::move(named));
-    result_ = tree.finish();
+    data::Entry named = entry;
+    if (named.name.empty()) named.name = root_.filename().native();
+    open_.back().tree.add(std::move(named));
   }
   void leave() override {
     data::Entry done = open_.back().tree.finish();
     done.name = open_.back().name;
     open_.pop_back();
-    if (open_.empty())
-      result_ = std::move(done);
-    else
-      open_.back().tree.add(std::move(done));
+    open_.back().tree.add(std::move(done));
   }
-  [[nodiscard]] data::Entry take() { return std::move(result_).value(); }
+  [[nodiscard]] data::Entry finish() { return open_.back().tree.finish(); }
 
  private:
   struct Open {
@@ -54,7 +53,6 @@ class TreeVisitor final : public data::ScanVisitor {
   data::ObjectSink& sink_;
   fs::path root_;
   std::vector<Open> open_;
-  std::optional<data::Entry> result_;
 };
 
 } // namespace
@@ -65,9 +63,7 @@ StoredFiles store_files(const fs::path& objects, const fs::path& files) {
   const data::ScanStats stats = data::scan(files, store, visitor, {});
   if (stats.files == 0)
     throw Error(ErrorKind::usage, fmt::format("there is no file in '{}'", files.native()));
-  data::Entry root = visitor.take();
-  root.name.clear();
-  const Digest digest = store.put(data::PackKind::meta, data::encode_manifest(root));
+  const Digest digest = store.put(data::PackKind::meta, data::encode_manifest(visitor.finish()));
   store.flush();
   return {digest, stats.files, stats.bytes};
 }

@@ -37,13 +37,13 @@ struct Fixture {
   config::Project project{folder.path()};
 
   JobSpec job(const std::string& command, double grace = 5) {
-    const std::string yaml = fmt::format("name: p\ntasks:\n  t:\n    run: |\n      {}\n", command);
+    const std::string yaml = fmt::format("name: p\ntasks:\n  work:\n    run: |\n      {}\n", command);
     write_file_atomic(project.file(), yaml);
     config::make_state_folders(project);
     track::RunSpec spec;
     spec.created = wall_now();
     spec.id = new_run_id(spec.created);
-    spec.task = "t";
+    spec.task = "work";
     spec.command = command;
     spec.grace_seconds = grace;
     const track::RunFolder run = track::create_run(project.runs(), spec, yaml, "test");
