@@ -72,7 +72,10 @@ void restore_files(const fs::path& objects, const Digest& digest, const fs::path
                    bool force, Progress& progress) {
   data::ObjectStore store(objects);
   const data::Entry root = data::read_manifest(store, digest);
+  // What was restored is not looked at again: its stat cache is of no further use.
+  const TemporaryDirectory scratch("mlp-restore-");
   data::CheckoutOptions options;
+  options.cache = scratch.path() / "cache";
   options.force = force;
   options.progress = &progress;
   data::checkout(fs::absolute(target), root, store, options);

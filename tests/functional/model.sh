@@ -37,12 +37,8 @@ expect_exit 0 mlp model alias digits champion --remove
 expect_exit 4 mlp model alias digits champion --remove
 contains "$("$MLP" __complete model show '' 2>/dev/null)" "digits"
 
-# A flipped bit in the store is found.
-for pack in .mlp/objects/packs/*.pack; do
-  size=$(stat -c %s "$pack")
-  printf '\377' | dd of="$pack" bs=1 seek=$((size / 3)) conv=notrunc 2>/dev/null
-done
+# A flipped bit in the stored weights is found.
+chmod u+w .mlp/objects/packs/*.pack
+sed -i 's/weights-2/weights-3/' .mlp/objects/packs/*.pack
 rm -rf out .mlp/cache
-code=0
-mlp model export digits out >/dev/null 2>"$TEST_DIR/err" || code=$?
-equals "$code" 8
+expect_exit 8 mlp model export digits out
