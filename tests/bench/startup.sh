@@ -16,27 +16,21 @@ unset MLP_JOBS MLP_COLOR MLP_PROGRESS
 # A project as a user has it: a data set that is stored, in a git work tree with a commit.
 git init -q "$folder/project"
 cd "$folder/project"
-"$MLP" init -q . --template image-classifier
-"$MLP" data add -q
+"$MLP" init -q . --template image-classifier >/dev/null
+"$MLP" data add -q >/dev/null
 git add -A
 git -c user.name=t -c user.email=t@localhost commit -q -m start
 "$MLP" runs ls -q >/dev/null # makes the index
 
-cat >"$folder/commands" <<COMMANDS
-git --version
-$MLP --version
-git status
-$MLP status
-$MLP data ls
-$MLP data status
-$MLP runs ls
-$MLP model ls
-$MLP remote ls
-$MLP config ls
-$MLP --help
-$MLP train --help
-$MLP __complete runs show
-COMMANDS
+{
+  echo "git --version"
+  echo "git status"
+  for words in --version status "data ls" "data status" "runs ls" "model ls" "remote ls" "config ls" \
+    --help "train --help" "__complete runs show"; do
+    # shellcheck disable=SC2086
+    if "$MLP" __parse $words >/dev/null; then echo "$MLP $words"; fi
+  done
+} >"$folder/commands"
 "$TIMER" "$rounds" "$folder/commands" >"$folder/times"
 
 awk -F '\t' -v mlp="$MLP" -v limit="${STARTUP_LIMIT_MS:-0}" '

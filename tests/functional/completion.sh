@@ -19,6 +19,16 @@ bash -c '
   [ "${COMPREPLY[*]}" = fish ]
 ' _ "$MLP" || fail "bash completion"
 
+# bash replaces only what follows the last =, : or @ of a word, so that is all it may be given.
+bash -c '
+  source <("$1" completion bash)
+  mlp() { printf "%s\tit\n" digits@champion; }
+  COMP_WORDBREAKS=$'"'"' \t\n"><=;|&(:@'"'"'
+  COMP_LINE="mlp predict digits@ch" COMP_POINT=21
+  _mlp
+  [ "${COMPREPLY[*]}" = champion ]
+' _ "$MLP" || fail "bash completion after @"
+
 if command -v zsh >/dev/null; then
   zsh -fc 'autoload -U compinit; compinit -D; source <('"$MLP"' completion zsh); (( $+functions[_mlp] ))' ||
     fail "zsh completion"
