@@ -19,6 +19,9 @@ namespace mlp::config {
 
 namespace {
 
+// yaml-cpp keeps all tokens from an open bracket on until it knows whether a key begins there.
+constexpr std::size_t max_open_brackets = 1000;
+
 struct SyntaxError {
   Position position;
   std::string message;
@@ -39,13 +42,18 @@ class Lines {
     return text_.substr(starts_[index], end - starts_[index]);
   }
 
-  // Both from 0; `column` in bytes.
+  // Both from 0; `column` in bytes. Values come in order, so counting goes on from the last place.
   [[nodiscard]] Position position(std::size_t index, std::size_t column) const {
-    const std::string_view before = line(index).substr(0, std::min(column, line(index).size()));
-    const auto characters = std::count_if(before.begin(), before.end(), [](char c) {
-      return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-    });
-    return {static_cast<std::uint32_t>(index + 1), static_cast<std::uint32_t>(characters + 1)};
+    const std::string_view text = line(index);
+    column = std::min(column, text.size());
+    if (index != counted_line_ || column < counted_bytes_) {
+      counted_line_ = index;
+      counted_bytes_ = counted_characters_ = 0;
+    }
+    for (; counted_bytes_ < column; ++counted_bytes_)
+      if ((static_cast<unsigned char>(text[counted_bytes_]) & 0xc0) != 0x80) ++counted_characters_;
+    return {static_cast<std::uint32_t>(index + 1),
+            static_cast<std::uint32_t>(counted_characters_ + 1)};
   }
 
   [[nodiscard]] Position position_of(std::size_t offset) const {
@@ -75,6 +83,7 @@ class Lines {
  private:
   std::string_view text_;
   std::vector<std::size_t> starts_;
+  mutable std::size_t counted_line_ = 0, counted_bytes_ = 0, counted_characters_ = 0;
 };
 
 void check_characters(std::string_view text, const Lines& lines, const YamlLimits& limits) {
@@ -87,8 +96,16 @@ void check_characters(std::string_view text, const Lines& lines, const YamlLimit
                       "save the file in the UTF-8 encoding"};
   }
   std::size_t line_start = 0;
+  std::size_t open_brackets = 0; // about: those in quotes and comments count too
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte == '[' || byte == '{') {
+      if (++open_brackets > max_open_brackets)
+        throw SyntaxError{lines.position_of(i), fmt::format("more than {} brackets stand open here",
+                                                            format_count(max_open_brackets))};
+    } else if ((byte == ']' || byte == '}') && open_brackets > 0) {
+      --open_brackets;
+    }
     if (byte == '\n') {
       line_start = i + 1;
     } else if (i - line_start >= limits.max_line_bytes) {
