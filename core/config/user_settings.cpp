@@ -36,8 +36,7 @@ void set_user_setting(const EnvironmentLookup& environment, std::string_view key
   const YamlNode* known = group == nullptr ? nullptr : group->find(member);
   if (known == nullptr && !value) return;
   if (known != nullptr && known->kind == YamlKind::scalar && value == known->text) return;
-  if (known != nullptr)
-    after = remove_mapping_entry(after, name, section, member);
+  if (known != nullptr) after = remove_mapping_entry(after, name, section, member);
   if (value)
     after = add_mapping_entry(after, name, section, member,
                               find_setting(key)->type == SettingType::text ? yaml_quote(*value)
