@@ -34,6 +34,11 @@ tasks:
     run: "true"
   missing:
     run: no-such-program --at-all
+  slow:
+    resources: {max_duration: 1s}
+    run: echo begun; sleep 300
+  forks:
+    run: (setsid sleep 300 & echo $! > leftover); echo ended
   nodes:
     num_nodes: 2
     run: "true"
@@ -66,6 +71,10 @@ expect_exit 10 mlp train forgets
 contains "$err" "did not write 'model'"
 expect_exit 10 mlp train missing
 contains "$err" "exit code 127"
+expect_exit 10 mlp train slow
+contains "$err" "longer than max_duration"
+expect_exit 0 mlp train forks
+kill -0 "$(cat leftover)" 2>/dev/null && fail "what the program left behind still runs"
 expect_exit 3 mlp train nodes
 contains "$err" "2 nodes"
 
