@@ -107,7 +107,10 @@ class CsvLoader {
     std::vector<std::string_view> fields;
     if (!reader.next(fields))
       throw Error(ErrorKind::config, fmt::format("'{}' is empty", files_.train.name));
-    return {fields.begin(), fields.end()};
+    std::vector<std::string> names;
+    for (const std::string_view field : fields)
+      names.push_back(column_name(field, names.size()));
+    return names;
   }
 
   std::string last_column(const TableOptions& options) const {

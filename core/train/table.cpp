@@ -142,8 +142,7 @@ class Pass {
                                                  options_.header ? "header line" : "rows"));
     slots_.resize(fields_.size());
     for (std::size_t i = 0; i < fields_.size(); ++i)
-      slots_[i].column.name =
-          fields_[i].empty() ? fmt::format("column_{}", i + 1) : std::string(fields_[i]);
+      slots_[i].column.name = column_name(fields_[i], i);
     if (!options_.header) {
       pending_ = true; // the record is the first row
       if (options_.columns.size() != fields_.size())
@@ -290,6 +289,10 @@ std::uint64_t half_of_memory() noexcept {
 }
 
 } // namespace
+
+std::string column_name(std::string_view field, std::size_t index) {
+  return field.empty() ? fmt::format("column_{}", index + 1) : std::string(field);
+}
 
 const Column* Table::find(std::string_view name) const noexcept {
   const auto found = std::find_if(columns.begin(), columns.end(),

@@ -48,6 +48,10 @@ struct TableOptions {
   std::uint64_t max_bytes = 0;       // of memory for the table; 0: half of this machine's
 };
 
+// The name of the column whose header field, from 0 the `index`-th, is this: "column_3" if the
+// third is empty.
+[[nodiscard]] std::string column_name(std::string_view field, std::size_t index);
+
 // Opens the file from its beginning; called once or twice.
 using SourceOpener = std::function<std::unique_ptr<ByteSource>()>;
 

@@ -95,6 +95,14 @@ TEST_CASE("one CSV file is understood by itself: the last column is the target")
   CHECK(view.outputs == 2);
 }
 
+TEST_CASE("a header field without a name is named by its place") {
+  Folder folder;
+  folder.write("d.csv", ",x,\n1,2,a\n2,3,b\n");
+  const TrainingData data = folder.load(no_split());
+  CHECK(data.target == "column_3");
+  CHECK(data.features.numeric.at(0).name == "column_1");
+}
+
 TEST_CASE("labels that are integers are ordered as numbers") {
   Folder folder;
   folder.write("d.csv", "x,y\n1,10\n2,9\n3,-1\n4,10\n");
