@@ -5,13 +5,17 @@ command -v prometheus >/dev/null || skip "prometheus is not installed"
 mlp init digits --template image-classifier
 cd digits
 mlp train --param epochs=1 >train.txt 2>&1 || fail "train: $(cat train.txt)"
-mlp serve --port 0 --json >server.json 2>server.log &
+"$MLP" serve --port 0 --json >server.json 2>server.log &
 server=$!
 wait_until 20 test -s server.json
 url=$(jq -r .url server.json)
 model=$(curl -fsS -X POST "$url/v2/repository/index" 2>/dev/null | jq -r '.[0].name' 2>/dev/null || echo digits)
 
-curl -fsS "$url/metrics" | promtool check metrics || fail "promtool finds fault with /metrics"
+# promtool reads it (exit 1 if it cannot); its remarks on style (3) are about Triton's own names.
+code=0
+remarks=$(curl -fsS "$url/metrics" | promtool check metrics 2>&1) || code=$?
+[ "$code" = 0 ] || [ "$code" = 3 ] || fail "promtool finds fault with /metrics: $remarks"
+lacks "$remarks" "mlp_"
 
 shape=$(curl -fsS "$url/v2/models/$model" | jq -c '.inputs[0].shape | map(if . < 0 then 1 else . end)')
 count=$(jq 'reduce .[] as $d (1; . * $d)' <<<"$shape")
