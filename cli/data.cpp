@@ -100,4 +100,17 @@ std::vector<Candidate> complete_remotes(Session& session) {
   return all;
 }
 
+std::string dataset_state(const data::StatusResult& status) {
+  if (!status.pinned) return status.missing ? "missing" : "not added";
+  if (status.missing) return "missing";
+  if (!status.fetched) return "not fetched";
+  return status.clean() ? "unchanged" : "changed";
+}
+
+std::string dataset_remedy(const std::string& state, const std::string& name) {
+  if (state == "not added" || state == "changed") return "mlp data add " + name;
+  if (state == "not fetched" || state == "missing") return "mlp data pull " + name;
+  return "";
+}
+
 } // namespace mlp

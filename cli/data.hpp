@@ -30,6 +30,11 @@ struct OpenRemote {
 [[nodiscard]] std::string chosen_remote(Session& session);
 [[nodiscard]] OpenRemote open_remote(Session& session, const std::string& name);
 
+// One word or two: "unchanged", "changed", "missing", "not added", "not fetched".
+[[nodiscard]] std::string dataset_state(const data::StatusResult& status);
+// The command that mends a state, e.g. "mlp data add digits"; empty if there is nothing to mend.
+[[nodiscard]] std::string dataset_remedy(const std::string& state, const std::string& name);
+
 // "3 files, 1.2 MiB"
 [[nodiscard]] std::string size_text(std::uint64_t files, std::uint64_t bytes);
 

@@ -23,26 +23,14 @@ std::string_view kind_word(data::ChangeKind kind) {
   return "modified";
 }
 
-std::string state_of(const data::StatusResult& status) {
-  if (!status.pinned) return status.missing ? "missing" : "not added";
-  if (status.missing) return "missing";
-  if (!status.fetched) return "not fetched";
-  return status.clean() ? "unchanged" : "changed";
-}
-
-std::string advice(const std::string& state, const std::string& name) {
-  if (state == "not added" || state == "changed") return fmt::format(" (mlp data add {})", name);
-  if (state == "not fetched" || state == "missing") return fmt::format(" (mlp data pull {})", name);
-  return "";
-}
-
 void run(Session& session) {
   const auto datasets = open_datasets(session);
   Json rows = Json::array();
   std::string text;
   for (const auto& dataset : chosen_datasets(session)) {
     const data::StatusResult status = datasets->status(dataset);
-    const std::string state = state_of(status);
+    const std::string state = dataset_state(status);
+    const std::string remedy = dataset_remedy(state, dataset.name);
     Json row = {
         {"name", dataset.name},    {"path", dataset.path},      {"state", state},
         {"added", status.added},   {"removed", status.removed}, {"modified", status.modified},
@@ -52,7 +40,7 @@ void run(Session& session) {
     if (state == "changed")
       text += fmt::format(": {} added, {} removed, {} modified", format_count(status.added),
                           format_count(status.removed), format_count(status.modified));
-    text += advice(state, dataset.name) + "\n";
+    text += remedy.empty() ? "\n" : fmt::format(" ({})\n", remedy);
     std::size_t shown = 0;
     for (const auto& change : status.changes) {
       row["changes"].push_back({{"kind", kind_word(change.kind)},
