@@ -37,7 +37,8 @@ struct Fixture {
   config::Project project{folder.path()};
 
   JobSpec job(const std::string& command, double grace = 5) {
-    const std::string yaml = fmt::format("name: p\ntasks:\n  work:\n    run: |\n      {}\n", command);
+    const std::string yaml =
+        fmt::format("name: p\ntasks:\n  work:\n    run: |\n      {}\n", command);
     write_file_atomic(project.file(), yaml);
     config::make_state_folders(project);
     track::RunSpec spec;
