@@ -60,7 +60,7 @@ std::uint64_t read_refs(ByteReader& in, std::uint64_t count, bool chunks, std::v
     ref.size = in.varint();
     if (ref.size == 0 || (chunks && ref.size > max_chunk)) in.fail("a size is out of range");
     if (__builtin_add_overflow(sum, ref.size, &sum)) in.fail("the sizes overflow");
-    refs.push_back(std::move(ref));
+    refs.push_back(ref);
   }
   return sum;
 }
