@@ -1,3 +1,3 @@
-// The one Catch2 main of all unit tests.
+// The one Catch2 main of all tests in C++.
 #define CATCH_CONFIG_MAIN
 #include <catch2/catch.hpp>
