@@ -12,7 +12,8 @@
 //    whole training step can be captured once as a graph and replayed.
 //  - Threads: a Device and its plans may be used from several threads at once, as long as each uses
 //    its own stream, outputs and workspace. Methods never block on another stream; only
-//    synchronize(), copy_out() and release() wait.
+//    synchronize(), copy_out() and release() wait, and a device may wait in allocate() and
+//    copy_in().
 //  - Numbers: same inputs, same device, same number of threads give the same bits.
 //  - Errors: kernels::Error, thrown before anything is queued. Sizes are checked, contents are not:
 //    an index that a kernel reads (a label, a row) has to be in range.
@@ -20,6 +21,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -53,9 +55,19 @@ class Error : public std::runtime_error {
   std::string hint_;
 };
 
-// A queue of operations. For CUDA `handle` is a cudaStream_t; the CPU ignores it.
+// A queue of operations. For CUDA `handle` is a cudaStream_t that make_stream() has made, null for
+// the device's default stream; the CPU ignores it.
 struct Stream {
   void* handle = nullptr;
+};
+
+// A recorded sequence of operations, see Device::capture(). Must not outlive the device. What the
+// operations read and write has to live as long as it is launched. Launches on the stream that it
+// was recorded on, or on another one while that one is idle: both use the same scratch.
+class Graph {
+ public:
+  virtual ~Graph() = default;
+  virtual void launch(Stream stream) const = 0;
 };
 
 enum class Activation : std::uint8_t { none, relu, gelu, tanh, sigmoid }; // gelu: exact, with erf
@@ -200,10 +212,26 @@ class Device {
   // Memory. allocate() never returns null; contents are not initialised.
   virtual void* allocate(std::size_t bytes) = 0;
   virtual void release(void* pointer) noexcept = 0;
+  // Host memory that copies to and from the device best; contents are not initialised.
+  virtual void* allocate_host(std::size_t bytes) = 0;
+  virtual void release_host(void* pointer) noexcept = 0;
+  // copy_in: `host` may change as soon as this returns, unless it came from allocate_host(): then
+  // only once the stream has got there. copy_out returns when the bytes have arrived.
   virtual void copy_in(Stream stream, void* device, const void* host, std::size_t bytes) = 0;
   virtual void copy_out(Stream stream, void* host, const void* device, std::size_t bytes) = 0;
   virtual void zero(Stream stream, void* device, std::size_t bytes) = 0;
   virtual void synchronize(Stream stream) = 0;
+
+  // Streams. release() waits for what is queued on it. order(): what is queued on `later` from now
+  // on runs after what is queued on `earlier` by now; it does not wait.
+  virtual Stream make_stream() = 0;
+  virtual void release(Stream stream) noexcept = 0;
+  virtual void order(Stream earlier, Stream later) = 0;
+  // Records what `body` queues on `stream` (not the default one) instead of running it. Null: this
+  // device gains nothing by it and has not called `body`; the caller runs it itself each time. Run
+  // the same operations once before, so that what a first use loads is loaded. In `body`, copies
+  // take memory of allocate_host() alone, and nothing waits. Passes on what `body` throws.
+  virtual std::unique_ptr<Graph> capture(Stream stream, const std::function<void()>& body) = 0;
 
   // Plans hold what is decided once for a shape. They must not outlive the device.
   virtual std::unique_ptr<MatmulPlan> plan(const MatmulSpec& spec) = 0;
@@ -282,6 +310,23 @@ class Device {
 // plan (an error then names the Debian package if it is missing). threads <= 0: as many as this
 // process may use. Worker threads start at the first operation that wants them. Never blocks.
 std::unique_ptr<Device> make_cpu_device(int threads = 0);
+
+// The GPUs that this process can use. `reason` says why there is none ("mlp was built without
+// CUDA", "no NVIDIA driver: libcuda.so.1 is not installed"). Loads the driver on need; never
+// throws.
+struct CudaStatus {
+  int devices = 0;
+  std::string reason;
+};
+CudaStatus cuda_status();
+
+struct CudaOptions {
+  bool tf32 = false; // matrix products and convolutions of f32 in TF32: 10 bits of mantissa, faster
+};
+// GPU number `ordinal` of those that cuda_status() counts. Matrix products run on cuBLASLt and
+// convolutions on cuDNN, each loaded at its first plan. ErrorKind::unavailable, with a hint, where
+// there is no such GPU or a library is missing.
+std::unique_ptr<Device> make_cuda_device(int ordinal, const CudaOptions& options = {});
 
 // Device memory that frees itself. Movable; the device must outlive it.
 class Buffer {

@@ -77,6 +77,8 @@ class CpuDevice final : public Device {
     return pointer;
   }
   void release(void* pointer) noexcept override { std::free(pointer); }
+  void* allocate_host(std::size_t bytes) override { return allocate(bytes); }
+  void release_host(void* pointer) noexcept override { release(pointer); }
   void copy_in(Stream, void* device, const void* host, std::size_t bytes) override {
     if (bytes != 0) std::memcpy(device, host, bytes);
   }
@@ -87,6 +89,11 @@ class CpuDevice final : public Device {
     if (bytes != 0) std::memset(device, 0, bytes);
   }
   void synchronize(Stream) override {}
+
+  Stream make_stream() override { return {}; }
+  void release(Stream) noexcept override {}
+  void order(Stream, Stream) override {}
+  std::unique_ptr<Graph> capture(Stream, const std::function<void()>&) override { return nullptr; }
 
   std::unique_ptr<MatmulPlan> plan(const MatmulSpec& s) override {
     require_f32("a matrix product", s.dtype);
