@@ -1,6 +1,7 @@
 // Max and average pooling over 1 to 3 axes; a plane (one image, one channel) at a time.
 #include "kernels/cpu/kernel.hpp"
 #include "kernels/cpu/ops.hpp"
+#include "kernels/window.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -11,23 +12,6 @@ namespace {
 
 constexpr std::int64_t kLeast = 1 << 14; // cells visited that are worth a thread
 constexpr std::int64_t kLine = 4;        // outputs that are worth doing as a line
-
-// One axis of a window at one position: the cells [begin, end) in steps of `step`, and how many
-// cells count for an average with padding.
-struct Span {
-  std::int64_t begin, end, step, with_padding;
-};
-
-Span span_of(const Window& w, int axis, std::int64_t in, std::int64_t at) noexcept {
-  const std::int64_t step = w.dilation[axis];
-  std::int64_t begin = at * w.stride[axis] - w.pad_begin[axis];
-  const std::int64_t reach = begin + step * w.kernel[axis];
-  // A window that hangs over the end pad has fewer cells.
-  const std::int64_t padded_end = std::min(reach, in + w.pad_end[axis]);
-  const std::int64_t with_padding = padded_end > begin ? (padded_end - begin + step - 1) / step : 0;
-  if (begin < 0) begin += (-begin + step - 1) / step * step;
-  return {begin, std::min(reach, in), step, with_padding};
-}
 
 float pool_cell(Pool kind, const float* plane, const std::int64_t (&in)[kMaxSpatial], const Span& z,
                 const Span& y, const Span& x) noexcept {
@@ -109,29 +93,6 @@ void pool_line(const PoolSpec& s, const float* plane, const Span& z, const Span&
                                    : z.with_padding * y.with_padding * x.with_padding;
     out[k] = count == 0 ? 0.0F : out[k] / static_cast<float>(count);
   }
-}
-
-// Fewer axes than three are three whose first ones have one cell.
-PoolSpec as_three_axes(const PoolSpec& spec) noexcept {
-  PoolSpec full = spec;
-  full.window = Window{};
-  full.window.rank = kMaxSpatial;
-  const int skip = kMaxSpatial - spec.window.rank;
-  for (int axis = 0; axis < kMaxSpatial; ++axis) {
-    if (axis < skip) {
-      full.in[axis] = full.out[axis] = 1;
-      continue;
-    }
-    const int from = axis - skip;
-    full.in[axis] = spec.in[from];
-    full.out[axis] = spec.out[from];
-    full.window.kernel[axis] = spec.window.kernel[from];
-    full.window.stride[axis] = spec.window.stride[from];
-    full.window.dilation[axis] = spec.window.dilation[from];
-    full.window.pad_begin[axis] = spec.window.pad_begin[from];
-    full.window.pad_end[axis] = spec.window.pad_end[from];
-  }
-  return full;
 }
 
 } // namespace
