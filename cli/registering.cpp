@@ -1,7 +1,7 @@
 // Registering models: the registry, the runtimes, and the run that a model comes from.
 #include "cli/registering.hpp"
 
-#include "backends/runtime/native/native.hpp"
+#include "backends/registry.hpp"
 #include "core/base/digest.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
@@ -10,6 +10,8 @@
 #include "core/track/machine.hpp"
 
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace mlp {
 
@@ -45,10 +47,10 @@ std::vector<std::string> classes_of(const track::RunFolder& run) {
 
 // A model of a format that no runtime of ours reads has no signature, and can be kept all the same.
 std::optional<model::Signature> signature_of(const fs::path& files) {
-  const serve::RuntimeFactory& factory = native::runtime_factory();
-  if (!factory.accepts(files)) return std::nullopt;
+  const auto read = [&](const auto* factory) { return factory->accepts(files); };
+  if (!std::ranges::any_of(runtimes(), read)) return std::nullopt;
   try {
-    return factory.load(files, {.threads = 1})->signature();
+    return load_runtime(files, {.threads = 1})->signature();
   } catch (const Error& error) {
     log_warning(fmt::format("the model has no signature: {}", error.message()));
     return std::nullopt;

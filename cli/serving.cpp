@@ -1,10 +1,11 @@
 // Services, registered models and files, in this order of precedence.
 #include "cli/serving.hpp"
 
-#include "backends/runtime/native/native.hpp"
+#include "backends/registry.hpp"
 #include "cli/completers.hpp"
 #include "cli/models.hpp"
 #include "core/base/error.hpp"
+#include "core/base/log.hpp"
 #include "core/base/text.hpp"
 #include "core/config/project_file.hpp"
 #include "core/config/settings.hpp"
@@ -30,6 +31,8 @@ ChosenModel registered(Session& session, std::string_view reference) {
 
 ChosenModel of_service(Session& session, const std::string& name,
                        const config::ServiceEntry& service) {
+  for (const std::string& note : session.project_file().notes)
+    log_warning(note);
   ChosenModel chosen = with_context(fmt::format("while opening the model of service '{}'", name),
                                     [&] { return registered(session, service.model); });
   chosen.name = name;
@@ -84,13 +87,8 @@ ChosenModel choose_model(Session& session) {
 }
 
 std::shared_ptr<const serve::Runtime> load_model(const ChosenModel& model, int threads) {
-  const serve::RuntimeFactory& factory = native::runtime_factory();
-  if (!factory.accepts(model.files))
-    throw Error(ErrorKind::config,
-                fmt::format("no runtime for the model '{}'", printable(model.files.string())))
-        .with_hint("a model is a file *.onnx, or a folder that holds one");
   return with_context(fmt::format("while loading model '{}'", model.name), [&] {
-    return std::shared_ptr<const serve::Runtime>(factory.load(model.files, {.threads = threads}));
+    return std::shared_ptr<const serve::Runtime>(load_runtime(model.files, {.threads = threads}));
   });
 }
 

@@ -6,6 +6,7 @@
 #include "cli/runs.hpp"
 #include "core/base/ids.hpp"
 #include "core/base/json.hpp"
+#include "core/base/log.hpp"
 #include "core/base/process.hpp"
 #include "core/base/text.hpp"
 #include "core/config/project.hpp"
@@ -70,6 +71,8 @@ std::string model_name(Session& session, const config::Task& task) {
 track::RunSpec make_spec(Session& session, bool dry_run) {
   const config::ProjectFile& file = session.project_file();
   track::RunSpec spec;
+  for (const std::string& note : file.notes)
+    log_warning(note);
   spec.task = choose_task(session);
   spec.overrides = overrides_of(session);
   config::OrderedMap<config::Scalar> overrides;

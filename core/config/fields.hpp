@@ -29,6 +29,7 @@ struct Rule {
   bool required = false;
   bool shell = false; // a program for /bin/sh: substituted values are quoted for it
   bool raw = false;   // ${...} is not looked at
+  bool inert = false; // read and checked, but nothing acts on it yet
   MapKeys keys = MapKeys::names;
   std::optional<double> minimum, maximum;
   std::vector<std::string_view> choices;
@@ -53,6 +54,12 @@ struct Shape::Property {
   Shape shape;
 };
 
+// A key of the file that no command acts on yet.
+struct InertKey {
+  std::string key;
+  Position position;
+};
+
 // How references are treated while a part of the file is read.
 enum class References {
   refused,  // outside tasks
@@ -70,6 +77,7 @@ class Reader {
   References references = References::refused;
   OrderedMap<Scalar> params; // of the task being read
   std::function<const char*(const char*)> environment;
+  std::vector<InertKey>* inert = nullptr; // where such keys are noted, if wanted
 
   [[nodiscard]] Error error(Position position, std::string_view message) const {
     return document.error_at(position, message);
@@ -136,6 +144,10 @@ struct Field {
     rule.raw = true;
     return std::move(*this);
   }
+  Field&& inert() && {
+    rule.inert = true;
+    return std::move(*this);
+  }
   Field&& keys(MapKeys keys) && {
     rule.keys = keys;
     return std::move(*this);
@@ -174,6 +186,8 @@ void read_value(const Reader& reader, std::string_view key, const YamlNode& node
         names.emplace_back(field.name);
       throw reader.unknown_key(entry, names);
     }
+    if (known->rule.inert && reader.inert != nullptr)
+      reader.inert->push_back({entry.key, entry.key_position});
     known->read(reader, entry.value, known->rule, value);
   }
   for (const Field<T>& field : fields)

@@ -127,6 +127,7 @@ void read_tasks(const Reader& outer, const YamlNode& node, const Rule& rule, Pro
   Reader reader(outer.document);
   reader.references = References::checked;
   reader.environment = process_environment();
+  reader.inert = outer.inert;
   for (const YamlEntry& entry : map_entries(reader, "tasks", node)) {
     reader.check_map_key(entry, rule);
     if (entry.value.kind != YamlKind::mapping) throw reader.wrong(entry.key, entry.value, "a map");
@@ -148,8 +149,13 @@ ProjectFile parse_project_file(std::string text, std::string name) {
         ->error_at(root.position.line == 0 ? Position{1, 1} : root.position,
                    "this is not a map of keys and values")
         .with_hint("a project file begins with: name: NAME");
+  std::vector<InertKey> inert;
   Reader reader(*file.document);
+  reader.inert = &inert;
   read_value(reader, file.document->name(), root, Rule{}, file);
+  for (const auto& [key, position] : inert)
+    file.notes.push_back(fmt::format("{}:{}:{}: '{}' has no effect in this version",
+                                     file.document->name(), position.line, position.column, key));
   fill_replica_counts(file);
   check_references(file);
   return file;

@@ -127,6 +127,8 @@ struct ProjectFile {
   std::optional<ImageSpec> image;
   OrderedMap<Task> tasks;
   OrderedMap<ServiceEntry> services;
+  // "mlp.yaml:9:5: 'matrix' has no effect in this version", for each such key in the file.
+  std::vector<std::string> notes;
   std::shared_ptr<const YamlDocument> document; // positions and source lines; never null
 
   // The remote to use where none is named: `default_remote`, else `origin`, else the only one.

@@ -90,13 +90,14 @@ const Fields<Task>& fields_of(const Task*) {
       field("run", &T::run, "the program, for /bin/sh").shell(),
       {"trainer", "the built-in trainer, instead of a program", read_trainer,
        [](const Rule& rule) { return shape_of(TrainerSpec{}, rule); }},
-      field("deps", &T::deps, "files that it reads, or tasks that come first"),
+      field("deps", &T::deps, "files that it reads, or tasks that come first").inert(),
       field("outs", &T::outs, "files and folders that it makes in $MLP_OUT_DIR"),
       field("metrics", &T::metrics, "files of metrics that it makes"),
-      field("plots", &T::plots, "files of points that it makes"),
-      field("matrix", &T::matrix, "parameters with lists of values: a run for each combination"),
+      field("plots", &T::plots, "files of points that it makes").inert(),
+      field("matrix", &T::matrix, "parameters with lists of values: a run for each combination")
+          .inert(),
       field("env", &T::env, "environment variables").keys(MapKeys::environment_names),
-      field("job_recovery", &T::job_recovery, "what to do when a run fails"),
+      field("job_recovery", &T::job_recovery, "what to do when a run fails").inert(),
       field("model", &T::model, "name to register the model under; default: the project's"),
   };
   return fields;
@@ -130,8 +131,8 @@ const Fields<ServiceEntry>& fields_of(const ServiceEntry*) {
       field("host", &T::host, "address to listen on; default: the setting serve.host"),
       field("port", &T::port, "port to listen on; default: the setting serve.port")
           .range(0, 65'535),
-      field("replica_policy", &T::replica_policy, "how many replicas to run"),
-      field("batching", &T::batching, "how requests are put together"),
+      field("replica_policy", &T::replica_policy, "how many replicas to run").inert(),
+      field("batching", &T::batching, "how requests are put together").inert(),
   };
   return fields;
 }
@@ -143,7 +144,7 @@ const Fields<ProjectFile>& fields_of(const ProjectFile*) {
       field("remotes", &T::remotes, "where data and models are shared: name and URL"),
       field("default_remote", &T::default_remote, "remote to use where none is named"),
       field("datasets", &T::datasets, "data that is versioned, by name"),
-      field("image", &T::image, "container image that tasks run in"),
+      field("image", &T::image, "container image that tasks run in").inert(),
       {"tasks", "units of work, by name", read_tasks,
        [](const Rule& rule) { return shape_of(OrderedMap<Task>{}, rule); }},
       field("services", &T::services, "models to serve, by name"),

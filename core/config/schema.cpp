@@ -3,6 +3,8 @@
 #include "core/base/json.hpp"
 #include "core/config/project_keys.hpp"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 namespace mlp::config {
@@ -93,7 +95,9 @@ class SchemaWriter {
     Json schema = {{"type", "object"}, {"additionalProperties", false}};
     for (const Shape::Property& property : shape.properties) {
       Json value = write(property.shape, in_task || property.name == "tasks");
-      value["description"] = property.description;
+      value["description"] =
+          fmt::format("{}{}", property.description,
+                      property.shape.rule.inert ? " (no effect in this version)" : "");
       schema["properties"][std::string(property.name)] = std::move(value);
       if (property.shape.rule.required) schema["required"].push_back(property.name);
     }

@@ -270,3 +270,16 @@ TEST_CASE("mlp.yaml: the schema knows every key, its default and what is require
   CHECK(trainer["properties"]["network"]["properties"]["activation"]["anyOf"][0]["enum"] ==
         Json::array({"relu", "gelu", "tanh"}));
 }
+
+TEST_CASE("keys without effect are noted, with their place") {
+  const ProjectFile file = parse_project_file("name: t\n"
+                                              "image: {base: scratch}\n"
+                                              "tasks:\n"
+                                              "  fit:\n"
+                                              "    run: make\n"
+                                              "    matrix: {seed: [1, 2]}\n");
+  CHECK(file.notes ==
+        std::vector<std::string>{"mlp.yaml:2:1: 'image' has no effect in this version",
+                                 "mlp.yaml:6:5: 'matrix' has no effect in this version"});
+  CHECK(parse_project_file("name: t\n").notes.empty());
+}
