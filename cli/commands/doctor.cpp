@@ -1,5 +1,6 @@
 // `mlp doctor`: is everything here that the work needs? Each check says what it found and what to
 // do.
+#include "cli/gpus.hpp"
 #include "cli/session.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
@@ -8,11 +9,13 @@
 #include "core/config/project.hpp"
 #include "core/config/project_file.hpp"
 #include "core/config/settings.hpp"
+#include "core/gpu/nvml.hpp"
 
 #include <fmt/format.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <functional>
 #include <thread>
 
@@ -45,12 +48,37 @@ Check check_library(std::string name, std::initializer_list<const char*> files,
   return check;
 }
 
-// A driver's library without a GPU loads and finds nothing: the device file tells.
+// "4 with driver 580.65.06: 2 x H100 80GB HBM3, ?, T4"
+std::string gpus_text(const gpu::Inventory& inventory) {
+  std::vector<std::pair<std::string, int>> models;
+  for (const gpu::Gpu& gpu : inventory.gpus) {
+    const std::string model = short_model(gpu);
+    const auto known = std::find_if(models.begin(), models.end(),
+                                    [&](const auto& entry) { return entry.first == model; });
+    if (known == models.end())
+      models.emplace_back(model, 1);
+    else
+      ++known->second;
+  }
+  std::string text = fmt::format("{} with driver {}:", inventory.gpus.size(),
+                                 inventory.driver.value_or("of unknown version"));
+  for (std::size_t i = 0; i < models.size(); ++i)
+    text += fmt::format("{} {}{}", i == 0 ? "" : ",",
+                        models[i].second > 1 ? fmt::format("{} x ", models[i].second) : "",
+                        models[i].first);
+  return text;
+}
+
 Check check_gpu() {
-  Check check{.name = "GPU"};
-  check.found = ::access("/dev/nvidiactl", F_OK) == 0
-                    ? "an NVIDIA driver is loaded"
-                    : "none: training and inference run on the CPU";
+  Check check{.name = "GPU", .found = "none: training and inference run on the CPU"};
+  const gpu::Inventory inventory = gpu::Nvml().read(false);
+  if (inventory.state == gpu::Driver::ready) {
+    if (!inventory.gpus.empty()) check.found = gpus_text(inventory);
+  } else if (inventory.state != gpu::Driver::absent) {
+    check.verdict = Verdict::warning;
+    check.found = inventory.reason;
+    check.remedy = inventory.hint;
+  }
   return check;
 }
 

@@ -8,7 +8,7 @@ import sys
 # Who may use whom. Inside core a folder may use itself and those of the ranks below its own.
 CORE_RANKS = [
     {"base"},
-    {"db", "net", "config"},
+    {"db", "net", "config", "gpu"},
     {"data"},
     {"image", "track"},
     {"job"},
@@ -22,7 +22,7 @@ ROOMS = {
     "backends": {"backends", "core", "kernels"},
     "cli": {"cli", "backends", "core"},
 }
-MAY_USE_KERNELS = {"train"}
+MAY_USE_KERNELS = {"train", "gpu"}
 
 # What a header of core may include beside the standard library (names without a suffix).
 PLAIN_C_HEADERS = {"sys/stat.h", "sys/types.h"}
