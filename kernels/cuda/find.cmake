@@ -21,6 +21,11 @@ if(NOT MLP_CUDA STREQUAL "OFF" AND NOT (MLP_CUDA STREQUAL "AUTO" AND (MLP_FUZZ O
   if(CMAKE_CUDA_COMPILER)
     enable_language(CUDA)
     set(MLP_HAVE_CUDA ON)
+    # nvcc has C++20 from version 12 on; CMake 3.25 does not know it of all of them.
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+      set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+    endif()
     if(MLP_CCACHE AND NOT CMAKE_CUDA_COMPILER_LAUNCHER)
       set(CMAKE_CUDA_COMPILER_LAUNCHER ${MLP_CCACHE})
     endif()
