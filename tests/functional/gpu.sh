@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `mlp gpu ls` beside a fake driver library, and without any.
+# `mlp gpu ls` and `mlp gpu check` beside a fake driver library, and without any.
 source "$(dirname "$0")/lib.sh"
 
 fakes=${MLP_FAKES:?the folder of the fake driver library}
@@ -15,6 +15,8 @@ if ! ldconfig -p | grep -q libnvidia-ml.so.1; then
   equals "$(jq -c '.gpus' <<<"$out")" "[]"
   contains "$(jq -r '.reason' <<<"$out")" "no NVIDIA driver"
   equals "$err" ""
+  expect_exit 7 mlp gpu check
+  contains "$err" "no GPU to check: no NVIDIA driver"
   contains "$(mlp doctor)" "GPU: none: training and inference run on the CPU"
 fi
 
@@ -58,6 +60,30 @@ equals "$(jq -c '.gpus[3] | [.memory_total, .ecc.uncorrected, .temperature_c, .p
   '[null,null,null,null]'
 
 contains "$(with_fake "$MLP" doctor)" "GPU: 4 with driver 580.65.06: 2 x H100 80GB HBM3, ?, T4"
+
+# Nothing measures where CUDA has no GPU: its own code, with the reason, and no verdict.
+if ! ldconfig -p | grep -q libcuda.so.1; then
+  expect_exit 7 with_fake "$MLP" gpu check --gpu 0,1
+  contains "$err" "no GPU to check: "
+  equals "$out" ""
+fi
+expect_exit 4 with_fake "$MLP" gpu check --gpu 0,7
+contains "$err" "no GPU '7'"
+expect_exit 2 with_fake "$MLP" gpu check --quick --full
+expect_exit 7 with_fake env CUDA_VISIBLE_DEVICES= "$MLP" gpu check
+contains "$err" "CUDA_VISIBLE_DEVICES leaves none"
+
+# A lost GPU is a verdict, and needs no measuring.
+expect_exit 1 with_fake "$MLP" gpu check --gpu 2
+contains "$out" "GPU 2  ?  : fail"
+contains "$out" "  fail: the driver has lost it: GPU is lost"
+contains "$out" "verdict: fail"
+expect_exit 1 with_fake "$MLP" gpu check --gpu 2 --json
+equals "$(jq -c '[.verdict, .mode, .gpus[0].index, .gpus[0].verdict, .links]' <<<"$out")" \
+  '["fail","quick",2,"fail",[]]'
+sed -i 's/ mig=0 uuid=GPU-aaaa/ mig=1 uuid=GPU-aaaa/' gpus.txt
+expect_exit 5 with_fake "$MLP" gpu check --gpu 0
+contains "$err" "GPU 0 is split by MIG"
 
 # A driver that is there and does not answer is an error with a hint.
 echo "init 18" >gpus.txt

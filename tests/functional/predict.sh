@@ -103,5 +103,6 @@ expect_exit 4 mlp predict digits rows.csv # no project here
 
 # A million rows, in no more memory than a few.
 awk 'BEGIN { print "length,width,colour"; for (i = 0; i < 1000000; ++i) print i % 7 ",3,blue" }' >many.csv
-peak=$( (ulimit -v 1000000; "$MLP" predict --file "$MODELS/species.onnx" many.csv | tail -n +2 | wc -l) )
-equals "$peak" 1000000
+limit_memory() { [ -n "${MLP_SANITIZE:-}" ] || ulimit -v 1000000; } # a sanitizer maps terabytes
+rows=$( (limit_memory; "$MLP" predict --file "$MODELS/species.onnx" many.csv | tail -n +2 | wc -l) )
+equals "$rows" 1000000

@@ -11,11 +11,15 @@ tasks:
     outs: [x]
     run: for i in 1 2 3 4 5; do echo "{\"step\":$i}" >> "$MLP_METRICS"; done; echo done > "$MLP_OUT_DIR/x"
 YAML
+begun=$(date +%s%N)
+mlp train -d >/dev/null
+usual=$((($(date +%s%N) - begun) / 1000000)) # ms; the kills come up to half as late again
 acknowledged=()
 for round in $(seq 1 25); do
   "$MLP" train -d >"$TEST_DIR/id" 2>/dev/null &
   pid=$!
-  sleep "0.0$((RANDOM % 60 + 10))"
+  after=$((usual * (RANDOM % 130 + 20) / 100))
+  sleep "$(printf '%d.%03d' $((after / 1000)) $((after % 1000)))"
   kill -9 $pid 2>/dev/null || true
   wait $pid 2>/dev/null || true
   id=$(cat "$TEST_DIR/id")

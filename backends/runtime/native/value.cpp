@@ -206,7 +206,7 @@ Value Memory::import(const model::Tensor& tensor) {
   Value value = allocate(from_data_type(tensor.type), Dims(tensor.shape));
   if (value.type == Type::string)
     std::copy(tensor.strings.begin(), tensor.strings.end(), value.data<std::string>());
-  else
+  else if (!tensor.data.empty()) // then its address may be null
     std::memcpy(value.address, tensor.data.data(), tensor.data.size());
   return value;
 }
