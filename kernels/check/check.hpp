@@ -93,6 +93,7 @@ void check_batch_norm(Device& device, Report& report);
 void check_loss(Device& device, Report& report);
 void check_optimizer(Device& device, Report& report);
 void check_gather(Device& device, Report& report);
+void check_streams(Device& device, Report& report);
 // The same bits from a second device of the same kind and threads.
 void check_repeatable(Device& first, Device& second, Report& report);
 

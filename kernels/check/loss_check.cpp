@@ -115,7 +115,7 @@ void regression(Device& device, Report& report, std::int64_t rows, std::int64_t 
 } // namespace
 
 void check_loss(Device& device, Report& report) {
-  const std::int64_t shapes[][2] = {{1, 2}, {128, 10}, {37, 300}, {1000, 3}};
+  const std::int64_t shapes[][2] = {{1, 2}, {128, 10}, {37, 300}, {1000, 3}, {5, 1024}, {6, 2000}};
   for (const auto& [rows, classes] : shapes)
     for (const bool weighted : {false, true})
       for (const float reach : {2.0F, 80.0F}) // far beyond what exp() alone could take
@@ -124,11 +124,14 @@ void check_loss(Device& device, Report& report) {
   regression(device, report, 77, 13);
 
   Draw draw(3);
-  const Floats x = draw.floats(45 * 130, -50.0F, 50.0F);
-  const OnDevice dx(device, x);
-  device.softmax({}, 45, 130, dx.get(), dx.get());
-  device.synchronize({});
-  report.close("softmax", dx.read(), softmax_of(x, 45, 130), 1e-5, 1e-7);
+  for (const std::int64_t cols : {4, 9, 130, 3000}) {
+    const Floats x = draw.floats(45 * cols, -50.0F, 50.0F);
+    const OnDevice dx(device, x);
+    device.softmax({}, 45, cols, dx.get(), dx.get());
+    device.synchronize({});
+    report.close("softmax", dx.read(), softmax_of(x, 45, cols), 1e-5, 1e-7);
+  }
+  const OnDevice dx(device, Floats(1));
   report.refuses("huber with a delta of 0", ErrorKind::invalid,
                  [&] { device.huber({}, 1, 1, 0.0F, dx.get(), dx.get(), nullptr, nullptr); });
 }

@@ -1,4 +1,5 @@
-// kernels_check: runs every check on every device that is here; exit code 1 if one fails.
+// kernels_check [cpu|cuda]: runs every check on every device that is here, or on those of a kind;
+// exit code 1 if one fails, 77 if there is no device of the kind.
 #include "kernels/check/check.hpp"
 
 #include <cmath>
@@ -95,6 +96,7 @@ int run(const char* name, Device& device, Device& second) {
   check_loss(device, report);
   check_optimizer(device, report);
   check_gather(device, report);
+  check_streams(device, report);
   check_repeatable(device, second, report);
   std::printf("%s: %d checks, %d failed\n", name, report.count(), report.failures());
   return report.failures();
@@ -104,13 +106,32 @@ int run(const char* name, Device& device, Device& second) {
 
 } // namespace mlp::kernels::check
 
-int main() try {
+int main(int argc, char** argv) try {
+  using namespace mlp::kernels;
+  const std::string kind = argc > 1 ? argv[1] : "";
+  if (argc > 2 || (!kind.empty() && kind != "cpu" && kind != "cuda")) {
+    std::fprintf(stderr, "usage: kernels_check [cpu|cuda]\n");
+    return 2;
+  }
   int failures = 0;
-  for (const int threads : {1, 2, 5}) {
-    const auto device = mlp::kernels::make_cpu_device(threads);
-    const auto second = mlp::kernels::make_cpu_device(threads);
-    const std::string name = "cpu with " + std::to_string(threads) + " threads";
-    failures += mlp::kernels::check::run(name.c_str(), *device, *second);
+  if (kind != "cuda")
+    for (const int threads : {1, 2, 5}) {
+      const auto device = make_cpu_device(threads);
+      const auto second = make_cpu_device(threads);
+      const std::string name = "cpu with " + std::to_string(threads) + " threads";
+      failures += check::run(name.c_str(), *device, *second);
+    }
+  if (kind != "cpu") {
+    const CudaStatus status = cuda_status();
+    for (int i = 0; i < status.devices; ++i) {
+      const auto device = make_cuda_device(i);
+      const auto second = make_cuda_device(i);
+      failures += check::run(device->name(), *device, *second);
+    }
+    if (status.devices == 0) {
+      std::printf("no CUDA device: %s\n", status.reason.c_str());
+      if (kind == "cuda") return 77;
+    }
   }
   return failures == 0 ? 0 : 1;
 } catch (const mlp::kernels::Error& error) {
