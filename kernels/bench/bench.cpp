@@ -1,18 +1,21 @@
-// kernels_bench: how fast each operation of the CPU device is, beside what this machine can do.
+// kernels_bench: how fast each operation of a device is, beside what this machine can do.
 //
-//   kernels_bench [threads] [repetitions]      one JSON line an operation
+//   kernels_bench [--device cpu|cuda:N] [threads] [repetitions]      one JSON line an operation
 //
-// For a product the limit is the rate of fused multiply-adds, measured in registers with as many
-// threads. For the others it is the bandwidth: the bytes that the operation has to move at least
-// (each input read once, each output written once), against those of a copy that moves as many
-// bytes in the same time; so what fits into a cache is compared with that cache. The best of
-// several repetitions counts on both sides.
+// For a product the limit on a CPU is the rate of fused multiply-adds, measured in registers with
+// as many threads; on a GPU it is the rate of a large square product. For the
+// others it is the bandwidth: the bytes that the operation has to move at least (each input read
+// once, each output written once), against those of a copy that moves as many bytes in the same
+// time; so what fits into a cache is compared with that cache. The best of several repetitions
+// counts on both sides. On a GPU a repetition is a recorded graph of many runs, so that what counts
+// is the GPU's time and not that of queuing.
 #include "kernels/cpu/kernel.hpp"
 #include "kernels/cpu/threads.hpp"
 #include "kernels/device.hpp"
 #include "kernels/philox.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -39,15 +42,24 @@ MLP_KERNEL(multiply_add, (std::int64_t rounds, float* sums), (rounds, sums))
 
 class Bench {
  public:
-  Bench(int threads, int repetitions)
-      : threads_(threads), repetitions_(repetitions), pool_(threads),
-        device_(make_cpu_device(threads)) {}
+  // gpu: its number, or -1 for the CPU.
+  Bench(int gpu, int threads, int repetitions)
+      : on_gpu_(gpu >= 0), threads_(threads), repetitions_(repetitions), pool_(threads),
+        device_(on_gpu_ ? make_cuda_device(gpu) : make_cpu_device(threads)),
+        stream_(device_->make_stream()) {}
+  Bench(const Bench&) = delete;
+  Bench& operator=(const Bench&) = delete;
+  ~Bench() { device_->release(stream_); }
 
   void run() {
-    peak_ = measure_peak();
-    std::printf("{\"op\": \"limit\", \"threads\": %d, \"gflops\": %.1f, \"copy_gb_s_1mb\": %.1f, "
-                "\"copy_gb_s_256mb\": %.1f}\n",
-                threads_, peak_, copy_rate(1 << 20), copy_rate(256 << 20));
+    peak_ = on_gpu_ ? measure_products(DType::f32) : measure_peak();
+    std::printf("{\"op\": \"limit\", \"device\": \"%s\", \"threads\": %d, \"gflops\": %.1f, "
+                "\"copy_gb_s_1mb\": %.1f, \"copy_gb_s_256mb\": %.1f}\n",
+                device_->name(), threads_, peak_, copy_rate(1 << 20), copy_rate(256 << 20));
+    if (on_gpu_) {
+      const double bf16 = measure_products(DType::bf16);
+      std::printf("{\"op\": \"limit of bf16\", \"gflops\": %.1f}\n", bf16);
+    }
     matmuls();
     conv("conv 3x3",
          {.batch = 32,
@@ -67,6 +79,24 @@ class Bench {
   template <class Body>
   double seconds_of(const Body& body) const {
     body();
+    device_->synchronize(stream_);
+    constexpr int kRuns = 50; // in a graph
+    const auto graph = device_->capture(stream_, [&] {
+      for (int i = 0; i < kRuns; ++i)
+        body();
+    });
+    const double best = best_of([&] {
+      if (graph != nullptr)
+        graph->launch(stream_);
+      else
+        body();
+      device_->synchronize(stream_);
+    });
+    return graph != nullptr ? best / kRuns : best;
+  }
+  // Seconds of body(), the best of all repetitions.
+  template <class Body>
+  double best_of(const Body& body) const {
     double best = 1e30;
     for (int i = 0; i < repetitions_; ++i) {
       const auto start = std::chrono::steady_clock::now();
@@ -90,9 +120,38 @@ class Bench {
     return 2e-9 * static_cast<double>(kRounds * kChains * kLanes * threads_) / seconds;
   }
 
+  // The rate of a large square product whose operands are of this type, in gflops.
+  double measure_products(DType dtype) const {
+    const std::int64_t n = dtype == DType::f32 ? 4096 : 8192;
+    // Numbers as in a network: zeros take less power, and so run at a higher clock.
+    Buffer a = floats(n * n);
+    if (dtype == DType::bf16) {
+      std::vector<std::uint16_t> halves(static_cast<std::size_t>(n * n));
+      PhiloxSequence random(1, 2);
+      for (std::uint16_t& half : halves)
+        half = static_cast<std::uint16_t>(
+            std::bit_cast<std::uint32_t>(2.0F * random.uniform() - 1.0F) >> 16);
+      a = upload(halves);
+    }
+    const Buffer c(*device_, static_cast<std::size_t>(n * n) * size_of(dtype));
+    const auto plan = device_->plan({.m = n, .n = n, .k = n, .dtype = dtype});
+    const Buffer workspace(*device_, plan->workspace_bytes());
+    const double seconds = seconds_of(
+        [&] { plan->run(stream_, a.data(), a.data(), nullptr, c.data(), workspace.data()); });
+    return 2e-9 * static_cast<double>(n * n * n) / seconds;
+  }
+
   // GB/s of a copy that reads and writes `bytes` in all.
   double copy_rate(std::int64_t bytes) {
     const std::int64_t half = std::max<std::int64_t>(bytes / 2, 64);
+    if (on_gpu_) {
+      const Buffer from = zeros(half / 4);
+      const Buffer to = zeros(half / 4);
+      const double seconds = seconds_of([&] {
+        device_->activation(stream_, Activation::none, half / 4, from.as<float>(), to.as<float>());
+      });
+      return 1e-9 * static_cast<double>(2 * half) / seconds;
+    }
     std::vector<char> from(static_cast<std::size_t>(half), 1);
     std::vector<char> to(static_cast<std::size_t>(half));
     const double seconds = seconds_of([&] {
@@ -118,12 +177,23 @@ class Bench {
                 name.c_str(), seconds * 1e6, rate, rate / copy_rate(bytes));
   }
 
-  Buffer floats(std::int64_t count) {
-    Buffer buffer(*device_, static_cast<std::size_t>(count) * sizeof(float));
-    PhiloxSequence random(1, static_cast<std::uint64_t>(count));
-    for (std::int64_t i = 0; i < count; ++i)
-      buffer.as<float>()[i] = 2.0F * random.uniform() - 1.0F;
+  template <class T>
+  Buffer upload(const std::vector<T>& values) const {
+    Buffer buffer(*device_, values.size() * sizeof(T));
+    device_->copy_in(stream_, buffer.data(), values.data(), buffer.bytes());
     return buffer;
+  }
+  Buffer zeros(std::int64_t count) const {
+    Buffer buffer(*device_, static_cast<std::size_t>(count) * sizeof(float));
+    device_->zero(stream_, buffer.data(), buffer.bytes());
+    return buffer;
+  }
+  Buffer floats(std::int64_t count) const {
+    std::vector<float> values(static_cast<std::size_t>(count));
+    PhiloxSequence random(1, static_cast<std::uint64_t>(count));
+    for (float& value : values)
+      value = 2.0F * random.uniform() - 1.0F;
+    return upload(values);
   }
 
   void matmuls() {
@@ -143,8 +213,9 @@ class Bench {
       const Buffer b = floats(s.k * s.n);
       const Buffer c = floats(s.m * s.n);
       const auto plan = device_->plan(s);
+      const Buffer workspace(*device_, plan->workspace_bytes());
       compute(std::string("matmul ") + name, 2.0 * static_cast<double>(s.m * s.n * s.k),
-              [&] { plan->run({}, a.data(), b.data(), nullptr, c.data(), nullptr); });
+              [&] { plan->run(stream_, a.data(), b.data(), nullptr, c.data(), workspace.data()); });
     }
   }
 
@@ -158,9 +229,10 @@ class Bench {
     const auto plan = device_->plan(s);
     const Buffer prepared(*device_, plan->prepared_bytes());
     const Buffer workspace(*device_, plan->workspace_bytes());
-    plan->prepare_weights({}, w.data(), prepared.data(), workspace.data());
-    compute(name, 2.0 * static_cast<double>(s.batch * s.out_channels * pixels * taps),
-            [&] { plan->run({}, x.data(), prepared.data(), nullptr, y.data(), workspace.data()); });
+    plan->prepare_weights(stream_, w.data(), prepared.data(), workspace.data());
+    compute(name, 2.0 * static_cast<double>(s.batch * s.out_channels * pixels * taps), [&] {
+      plan->run(stream_, x.data(), prepared.data(), nullptr, y.data(), workspace.data());
+    });
   }
 
   void layers() {
@@ -172,35 +244,37 @@ class Bench {
     const Buffer dy = floats(kRows * kCols);
     const Buffer columns = floats(kCols * 6);
     const auto column = [&](int i) { return columns.as<float>() + i * kCols; };
-    StepState state{.step = 7, .seed = 1};
+    const Buffer state_buffer = upload(std::vector<StepState>{{.step = 7, .seed = 1}});
+    const auto* state = state_buffer.as<StepState>();
     const auto epilogue = [&](const char* name, Activation activation, float dropout) {
       const EpilogueSpec s{
           .rows = kRows, .cols = kCols, .activation = activation, .dropout = dropout};
       move(std::string("epilogue ") + name, 2 * kBytes,
-           [&] { device_->epilogue({}, s, &state, column(0), x.as<float>(), y.as<float>()); });
+           [&] { device_->epilogue(stream_, s, state, column(0), x.as<float>(), y.as<float>()); });
       move(std::string("epilogue backward ") + name, 3 * kBytes, [&] {
-        device_->epilogue_backward({}, s, &state, x.as<float>(), y.as<float>(), dy.as<float>(),
+        device_->epilogue_backward(stream_, s, state, x.as<float>(), y.as<float>(), dy.as<float>(),
                                    dy.as<float>(), column(1));
       });
     };
-    std::fill_n(column(0), kCols, 0.0F); // so that z stays what it is over the repetitions
+    device_->zero(stream_, column(0),
+                  kCols * sizeof(float)); // so that z stays what it is over the repetitions
     epilogue("relu", Activation::relu, 0.0F);
     epilogue("relu, dropout", Activation::relu, 0.3F);
     epilogue("gelu", Activation::gelu, 0.0F);
     epilogue("tanh", Activation::tanh, 0.0F);
     const BatchNormSpec s{.rows = kRows, .cols = kCols};
     move("batch norm", 2 * kBytes, [&] {
-      device_->batch_norm({}, s, x.as<float>(), column(0), column(1), column(2), column(3),
+      device_->batch_norm(stream_, s, x.as<float>(), column(0), column(1), column(2), column(3),
                           column(4), column(5), y.as<float>());
     });
     move("batch norm backward", 3 * kBytes, [&] {
-      device_->batch_norm_backward({}, s, x.as<float>(), column(0), column(4), column(5),
+      device_->batch_norm_backward(stream_, s, x.as<float>(), column(0), column(4), column(5),
                                    dy.as<float>(), y.as<float>(), column(2), column(3));
     });
     move("sum over rows", kBytes,
-         [&] { device_->sum_rows({}, kRows, kCols, x.as<float>(), column(0)); });
+         [&] { device_->sum_rows(stream_, kRows, kCols, x.as<float>(), column(0)); });
     move("max pool 2x2", kBytes / 4 * 5, [&] {
-      device_->pool({},
+      device_->pool(stream_,
                     {.batch = 16,
                      .channels = 32,
                      .in = {32, 32},
@@ -212,21 +286,24 @@ class Bench {
 
   void losses() {
     constexpr std::int64_t kRows = 1024;
-    LossStats stats;
+    const Buffer stats_buffer = upload(std::vector<LossStats>(1));
+    auto* stats = stats_buffer.as<LossStats>();
     for (const std::int64_t classes : {10, 1000}) {
       const Buffer logits = floats(kRows * classes);
       const Buffer gradient = floats(kRows * classes);
-      std::vector<std::int32_t> labels(kRows, 3);
+      const Buffer labels = upload(std::vector<std::int32_t>(kRows, 3));
       move("softmax cross-entropy " + std::to_string(classes), 2 * kRows * classes * 4, [&] {
-        device_->softmax_cross_entropy({}, kRows, classes, logits.as<float>(), labels.data(),
-                                       nullptr, gradient.as<float>(), &stats);
+        device_->softmax_cross_entropy(stream_, kRows, classes, logits.as<float>(),
+                                       labels.as<std::int32_t>(), nullptr, gradient.as<float>(),
+                                       stats);
       });
     }
     const Buffer p = floats(kRows * 100);
     const Buffer t = floats(kRows * 100);
     const Buffer g = floats(kRows * 100);
     move("squared error", kRows * 1200, [&] {
-      device_->squared_error({}, kRows, 100, p.as<float>(), t.as<float>(), g.as<float>(), &stats);
+      device_->squared_error(stream_, kRows, 100, p.as<float>(), t.as<float>(), g.as<float>(),
+                             stats);
     });
   }
 
@@ -235,15 +312,16 @@ class Bench {
       const Buffer w = floats(size);
       const Buffer g = floats(size);
       const Buffer m = floats(size);
-      const Buffer v = floats(size);
-      std::fill_n(v.as<float>(), size, 0.5F);
-      const StepState state{.step = 10, .learning_rate = 1e-6F};
+      const Buffer v = upload(std::vector<float>(static_cast<std::size_t>(size), 0.5F));
+      const Buffer state_buffer =
+          upload(std::vector<StepState>{{.step = 10, .learning_rate = 1e-6F}});
+      const auto* state = state_buffer.as<StepState>();
       move("adamw " + std::to_string(size), size * 28, [&] {
-        device_->adamw({}, {.size = size, .decayed = size}, &state, w.as<float>(), g.as<float>(),
-                       m.as<float>(), v.as<float>());
+        device_->adamw(stream_, {.size = size, .decayed = size}, state, w.as<float>(),
+                       g.as<float>(), m.as<float>(), v.as<float>());
       });
       move("sgd " + std::to_string(size), size * 20, [&] {
-        device_->sgd({}, {.size = size, .decayed = size}, &state, w.as<float>(), g.as<float>(),
+        device_->sgd(stream_, {.size = size, .decayed = size}, state, w.as<float>(), g.as<float>(),
                      m.as<float>());
       });
     }
@@ -253,25 +331,29 @@ class Bench {
     constexpr std::int64_t kSource = 60'000;
     constexpr std::int64_t kCols = 784;
     constexpr std::int64_t kRows = 128;
-    std::vector<std::uint8_t> pixels(kSource * kCols, 100);
+    const Buffer pixels = upload(std::vector<std::uint8_t>(kSource * kCols, 100));
     std::vector<std::int32_t> order(kRows);
     PhiloxSequence random(3, 3);
     for (std::int32_t& row : order)
       row = static_cast<std::int32_t>(random.below(kSource));
+    const Buffer rows = upload(order);
     const Buffer batch = floats(kRows * kCols);
-    const float mean = 72.9F;
-    const float scale = 0.01F;
+    const Buffer mean = upload(std::vector<float>{72.9F});
+    const Buffer scale = upload(std::vector<float>{0.01F});
     move("gather 128 images", kRows * kCols * 5, [&] {
       device_->gather(
-          {},
+          stream_,
           {.rows = kRows, .cols = kCols, .source = DType::u8, .affine = true, .per_column = false},
-          nullptr, pixels.data(), order.data(), &mean, &scale, batch.data());
+          nullptr, pixels.data(), rows.as<std::int32_t>(), mean.as<float>(), scale.as<float>(),
+          batch.data());
     });
   }
 
+  bool on_gpu_;
   int threads_, repetitions_;
   cpu::ThreadPool pool_;
   std::unique_ptr<Device> device_;
+  Stream stream_;
   double peak_ = 1.0;
 };
 
@@ -280,15 +362,30 @@ class Bench {
 } // namespace mlp::kernels::bench
 
 int main(int argc, char** argv) try {
-  const int threads = argc > 1 ? std::atoi(argv[1]) : mlp::kernels::cpu::usable_cpus();
-  const int repetitions = argc > 2 ? std::atoi(argv[2]) : 30;
-  if (threads < 1 || threads > 1024 || repetitions < 1) {
-    std::fprintf(stderr, "usage: kernels_bench [threads] [repetitions]\n");
+  std::vector<std::string> words(argv + 1, argv + argc);
+  int gpu = -1;
+  bool good = true;
+  if (words.size() >= 2 && words[0] == "--device") {
+    const std::string prefix = "cuda:";
+    if (words[1].compare(0, prefix.size(), prefix) == 0 && words[1].size() > prefix.size())
+      gpu = std::atoi(words[1].c_str() + prefix.size());
+    else
+      good = words[1] == "cpu";
+    words.erase(words.begin(), words.begin() + 2);
+  }
+  const int threads = !words.empty() ? std::atoi(words[0].c_str())
+                      : gpu >= 0     ? 1
+                                     : mlp::kernels::cpu::usable_cpus();
+  const int repetitions = words.size() > 1 ? std::atoi(words[1].c_str()) : 30;
+  if (!good || words.size() > 2 || threads < 1 || threads > 1024 || repetitions < 1) {
+    std::fprintf(stderr, "usage: kernels_bench [--device cpu|cuda:N] [threads] [repetitions]\n");
     return 2;
   }
-  mlp::kernels::bench::Bench(threads, repetitions).run();
+  mlp::kernels::bench::Bench(gpu, threads, repetitions).run();
   return 0;
 } catch (const mlp::kernels::Error& error) {
-  std::fprintf(stderr, "kernels_bench: %s\n", error.what());
+  std::fprintf(stderr, "kernels_bench: %s\n%s%s%s", error.what(),
+               error.hint().empty() ? "" : "hint: ", error.hint().c_str(),
+               error.hint().empty() ? "" : "\n");
   return 1;
 }
