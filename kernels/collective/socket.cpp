@@ -180,12 +180,15 @@ Endpoint remote_endpoint(const Socket& socket) {
 
 std::string text_of(const Endpoint& endpoint) {
   char text[INET6_ADDRSTRLEN] = "";
-  if (is_ipv4(endpoint)) {
-    (void)::inet_ntop(AF_INET, endpoint.address + 12, text, sizeof text);
-    return std::string(text) + ":" + std::to_string(endpoint.port);
-  }
-  (void)::inet_ntop(AF_INET6, endpoint.address, text, sizeof text);
-  return "[" + std::string(text) + "]:" + std::to_string(endpoint.port);
+  const bool v4 = is_ipv4(endpoint);
+  (void)::inet_ntop(v4 ? AF_INET : AF_INET6, endpoint.address + (v4 ? 12 : 0), text, sizeof text);
+  std::string whole;
+  if (!v4) whole += '[';
+  whole += text;
+  if (!v4) whole += ']';
+  whole += ':';
+  whole += std::to_string(endpoint.port);
+  return whole;
 }
 
 bool send_all(const Socket& socket, const void* data, std::size_t bytes,
