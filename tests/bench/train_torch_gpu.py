@@ -1,0 +1,164 @@
+"""The training of dev/gpu-bench in PyTorch: the network, batch, optimiser and schedule of its
+mlp.yaml, with the data set on the device and a batch one gather of a permutation; no DataLoader.
+--mode eager, compile (torch.compile, reduce-overhead) or graphs (the step captured once in a CUDA
+graph and replayed). Prints one JSON line; what this torch or device has not is {"skipped": why}."""
+import argparse
+import gzip
+import json
+import math
+import statistics
+import sys
+import time
+
+import numpy
+import torch
+
+
+def read_idx(path, header):
+    with gzip.open(path) as file:
+        return numpy.frombuffer(file.read(), dtype=numpy.uint8, offset=header)
+
+
+class Training:
+    """One training step over fixed tensors, so that a graph can be captured from it."""
+
+    def __init__(self, args, device):
+        self.device = device
+        layers, width = [], 784
+        for next_width in map(int, args.widths.split(",")):
+            layers += [torch.nn.Linear(width, next_width), torch.nn.ReLU()]
+            width = next_width
+        self.model = torch.nn.Sequential(*layers, torch.nn.Linear(width, 10)).to(device)
+        on_gpu = device.type == "cuda"
+        # The fastest of AdamW's implementations on each.
+        options = ({"fused": True, "capturable": args.mode == "graphs"} if on_gpu
+                   else {"foreach": True})
+        # A tensor, so that a captured step sees the schedule move.
+        rate = torch.tensor(args.lr, device=device) if args.mode == "graphs" else args.lr
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=rate, weight_decay=0.01,
+                                           **options)
+        self.loss_of = torch.nn.CrossEntropyLoss()
+
+    def set_rate(self, rate):
+        group = self.optimizer.param_groups[0]
+        if torch.is_tensor(group["lr"]):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+    def step(self, x, y):
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.loss_of(self.model(x), y)
+        loss.backward()
+        self.optimizer.step()
+
+
+def captured(training, x, y, batch):
+    """A function of an index that copies its batch into fixed tensors and replays the step."""
+    static_x, static_y = x[:batch].clone(), y[:batch].clone()
+    weights = [p.detach().clone() for p in training.model.parameters()]
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):  # warm-up, as torch's notes on CUDA graphs ask for
+        for _ in range(3):
+            training.step(static_x, static_y)
+    torch.cuda.current_stream().wait_stream(side)
+    training.optimizer.zero_grad(set_to_none=True)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        training.step(static_x, static_y)
+    with torch.no_grad():
+        for parameter, before in zip(training.model.parameters(), weights):
+            parameter.copy_(before)
+        for state in training.optimizer.state.values():
+            for value in state.values():
+                if torch.is_tensor(value):
+                    value.zero_()
+
+    def run(index):
+        torch.index_select(x, 0, index, out=static_x)
+        torch.index_select(y, 0, index, out=static_y)
+        graph.replay()
+
+    return run
+
+
+def lacking(args, device):
+    if device.type == "cuda" and not torch.cuda.is_available():
+        return "this torch finds no GPU"
+    if args.mode == "compile" and not hasattr(torch, "compile"):
+        return f"torch {torch.__version__} has no torch.compile"
+    if args.mode == "graphs" and device.type != "cuda":
+        return "CUDA graphs need a GPU"
+    if args.mode == "graphs" and int(torch.__version__.split(".")[0]) < 2:
+        return "a learning rate in a graph needs torch 2"
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", help="four gzipped IDX files, as Fashion-MNIST's")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--mode", choices=["eager", "compile", "graphs"], default="eager")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--widths", default="256,128")
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rows", type=int, default=0, help="only so many rows (0: all)")
+    args = parser.parse_args()
+    device = torch.device(args.device)
+    why = lacking(args, device)
+    if why is not None:
+        print(json.dumps({"framework": "torch", "mode": args.mode, "skipped": why}))
+        return 0
+
+    torch.manual_seed(args.seed)
+
+    def images(name):
+        pixels = read_idx(f"{args.folder}/{name}-images-idx3-ubyte.gz", 16).reshape(-1, 784)
+        return ((torch.from_numpy(pixels.astype(numpy.float32)) - 72.94) / 90.02).to(device)
+
+    def labels(name):
+        raw = read_idx(f"{args.folder}/{name}-labels-idx1-ubyte.gz", 8)
+        return torch.from_numpy(raw.astype(numpy.int64)).to(device)
+
+    x, y = images("train"), labels("train")
+    if args.rows:
+        x, y = x[: args.rows], y[: args.rows]
+    training = Training(args, device)
+    if args.mode == "compile":
+        training.model = torch.compile(training.model, mode="reduce-overhead")
+
+    def eager(index):
+        training.step(x[index], y[index])
+
+    whole = len(x) // args.batch * args.batch  # whole batches: a graph has one shape
+    run = captured(training, x, y, args.batch) if args.mode == "graphs" else eager
+    total = args.epochs * (whole // args.batch)
+    warmup = max(1, round(0.05 * total))
+
+    rates, step = [], 0
+    training.model.train()
+    for _ in range(args.epochs):
+        begin = time.perf_counter()
+        for index in torch.randperm(len(x), device=device)[:whole].split(args.batch):
+            step += 1
+            factor = step / warmup if step <= warmup else 0.5 * (
+                1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+            training.set_rate(args.lr * factor)
+            run(index)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        rates.append(whole / (time.perf_counter() - begin))
+    training.model.eval()
+    with torch.no_grad():
+        right = (training.model(images("t10k")).argmax(1) == labels("t10k")).float().mean().item()
+    print(json.dumps({
+        "framework": "torch " + torch.__version__, "mode": args.mode, "device": args.device,
+        "samples_per_s": round(max(rates)), "samples_per_s_median": round(statistics.median(rates)),
+        "test_accuracy": round(right, 4), "epochs": args.epochs, "batch": args.batch}))
+    return 0
+
+
+sys.exit(main())
