@@ -112,7 +112,8 @@ class Ring final : public Collective {
     if (size_ == 1) return;
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return failure_ || finished_ == posted_; });
-    throw_if_failed();
+    // What was finished before a failure is good.
+    if (finished_ != posted_) throw_if_failed();
   }
 
   void throw_if_failed() const {
@@ -286,7 +287,9 @@ class Ring final : public Collective {
   // Begins the next frame if enough of it may go.
   bool next_data() {
     const RingOperation::Piece& piece = operation_.sent[sent_.piece];
-    const std::size_t ready = operation_.head + received_.total - sent_.total;
+    std::size_t ready = operation_.head + received_.total - sent_.total;
+    // What is stored arrives byte by byte, but frames of floats hold whole ones.
+    if (operation_.kind == RingOperation::all_reduce) ready -= ready % sizeof(float);
     const std::size_t rest = piece.bytes - sent_.within;
     const std::size_t bytes = std::min({ready, rest, RingFrame::kMostData});
     constexpr std::size_t kLeast = 32 * 1024; // less is not worth a call
