@@ -14,10 +14,13 @@ __global__ void __launch_bounds__(kBlock)
   column_sums<V, 2, double>(
       g, scratch,
       [&](std::int64_t row, std::int64_t column, double(&sums)[2][V]) {
+        float values[V];
+        float centre[V];
+        load_row(x, row * g.cols + column, values);
+        load_row(x, column, centre);
 #pragma unroll
         for (int v = 0; v < V; ++v) {
-          const double d = static_cast<double>(x[row * g.cols + column + v]) -
-                           static_cast<double>(x[column + v]);
+          const double d = static_cast<double>(values[v]) - static_cast<double>(centre[v]);
           sums[0][v] += d;
           sums[1][v] += d * d;
         }
@@ -61,12 +64,16 @@ __global__ void __launch_bounds__(kBlock)
   column_sums<V, 2, double>(
       g, scratch,
       [&](std::int64_t row, std::int64_t column, double(&sums)[2][V]) {
+        const std::int64_t i = row * g.cols + column;
+        float values[V];
+        float slopes[V];
+        load_row(x, i, values);
+        load_row(dy, i, slopes);
 #pragma unroll
         for (int v = 0; v < V; ++v) {
-          const std::int64_t i = row * g.cols + column + v;
-          const float normal = (x[i] - mean[column + v]) * inv_std[column + v];
-          sums[0][v] += static_cast<double>(dy[i]);
-          sums[1][v] += static_cast<double>(dy[i] * normal);
+          const float normal = (values[v] - mean[column + v]) * inv_std[column + v];
+          sums[0][v] += static_cast<double>(slopes[v]);
+          sums[1][v] += static_cast<double>(slopes[v] * normal);
         }
       },
       [&](std::int64_t c, const double(&total)[2]) {
@@ -124,7 +131,7 @@ __global__ void __launch_bounds__(kBlock)
 void batch_norm(const Queue& q, const BatchNormSpec& spec, const float* x, const float* gamma,
                 const float* beta, float* running_mean, float* running_var, float* mean,
                 float* inv_std, float* y) {
-  const bool vector = spec.cols % 4 == 0;
+  const bool vector = spec.cols % 4 == 0 && aligned16(x);
   const ColumnGrid g = column_grid(q, spec.rows, spec.cols, vector ? 4 : 1, 2);
   launch("queue a batch normalisation's sums", vector ? statistics<4> : statistics<1>, g.grid(), q,
          g, q.scratch, spec.epsilon, spec.momentum, x, running_mean, running_var, mean, inv_std);
@@ -136,7 +143,7 @@ void batch_norm(const Queue& q, const BatchNormSpec& spec, const float* x, const
 void batch_norm_backward(const Queue& q, const BatchNormSpec& spec, const float* x,
                          const float* gamma, const float* mean, const float* inv_std,
                          const float* dy, float* dx, float* dgamma, float* dbeta) {
-  const bool vector = spec.cols % 4 == 0;
+  const bool vector = spec.cols % 4 == 0 && aligned16(x, dy);
   const ColumnGrid g = column_grid(q, spec.rows, spec.cols, vector ? 4 : 1, 2);
   launch("queue a batch normalisation's gradient", vector ? back_sums<4> : back_sums<1>, g.grid(),
          q, g, q.scratch, x, mean, inv_std, dy, dgamma, dbeta);

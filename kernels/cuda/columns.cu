@@ -11,16 +11,11 @@ __global__ void __launch_bounds__(kBlock)
   column_sums<V, 1, float>(
       g, scratch,
       [&](std::int64_t row, std::int64_t column, float(&sums)[1][V]) {
-        const float* at = x + row * g.cols + column;
-        if constexpr (V == 4) {
-          const float4 all = *reinterpret_cast<const float4*>(at);
-          sums[0][0] += all.x;
-          sums[0][1] += all.y;
-          sums[0][2] += all.z;
-          sums[0][3] += all.w;
-        } else {
-          sums[0][0] += *at;
-        }
+        float values[V];
+        load_row(x, row * g.cols + column, values);
+#pragma unroll
+        for (int v = 0; v < V; ++v)
+          sums[0][v] += values[v];
       },
       [&](std::int64_t column, const double(&total)[1]) {
         dst[column] = static_cast<float>(total[0]);

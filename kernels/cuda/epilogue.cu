@@ -52,23 +52,12 @@ __global__ void __launch_bounds__(kBlock)
     seed = dropout.state->seed;
     step = dropout.state->step;
   }
-  const auto at = [](const float* p, std::int64_t i, float(&f)[V]) {
-    if constexpr (V == 4) {
-      const float4 all = *reinterpret_cast<const float4*>(p + i);
-      f[0] = all.x;
-      f[1] = all.y;
-      f[2] = all.z;
-      f[3] = all.w;
-    } else {
-      f[0] = p[i];
-    }
-  };
   column_sums<V, 1, float>(
       g, scratch,
       [&](std::int64_t row, std::int64_t column, float(&sums)[1][V]) {
         const std::int64_t i = row * g.cols + column;
         float d[V];
-        at(dy, i, d);
+        load_row(dy, i, d);
         if (draws) {
           const PhiloxBlock words = dropout_words(dropout, seed, step, i / 4);
 #pragma unroll
@@ -86,7 +75,7 @@ __global__ void __launch_bounds__(kBlock)
         }
         if constexpr (kind != Activation::none) {
           float saved[V];
-          at(kind == Activation::gelu ? z : y, i, saved);
+          load_row(kind == Activation::gelu ? z : y, i, saved);
 #pragma unroll
           for (int v = 0; v < V; ++v) {
             if constexpr (kind == Activation::relu)

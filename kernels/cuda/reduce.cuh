@@ -142,6 +142,21 @@ __device__ __forceinline__ void over_warps(const T (&sums)[N][V], double (&total
     }
 }
 
+// V neighbouring elements from i on; V = 4 needs 16 bytes' alignment there.
+template <int V>
+__device__ __forceinline__ void load_row(const float* p, std::int64_t i, float (&f)[V]) {
+  static_assert(V == 1 || V == 4);
+  if constexpr (V == 4) {
+    const float4 all = *reinterpret_cast<const float4*>(p + i);
+    f[0] = all.x;
+    f[1] = all.y;
+    f[2] = all.z;
+    f[3] = all.w;
+  } else {
+    f[0] = p[i];
+  }
+}
+
 // body(row, first column, T (&sums)[N][V]) adds one row's V columns; finish(column, total) gets the
 // sums of a column, in one thread of the kernel. V > 1 needs cols to be a multiple of V.
 template <int V, int N, class T, class Body, class Finish>
