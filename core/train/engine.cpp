@@ -38,8 +38,8 @@ Error translate(const kernels::Error& error) {
 }
 
 Engine::Engine(kernels::Device& device, const Network& network, std::int64_t max_rows,
-               bool training)
-    : device_(device), training_(training), max_rows_(max_rows),
+               bool training, kernels::Stream stream)
+    : device_(device), stream_(stream), training_(training), max_rows_(max_rows),
       size_(static_cast<std::int64_t>(network.values().size())), decayed_(network.decayed()),
       statistics_size_(static_cast<std::int64_t>(network.statistics().size())) {
   const NetworkSpec& spec = network.spec();
@@ -204,7 +204,39 @@ void Engine::add_loss(std::int64_t rows, const LossSpec& loss) {
   loss_gradient(rows, loss, nullptr);
 }
 
-void Engine::backpropagate(std::int64_t rows, const LossSpec& loss) {
+// A range that is not worth an operation of its own waits for the next one: 4 MiB.
+constexpr std::int64_t kLeastHandout = std::int64_t{1} << 20;
+
+void Engine::Handout::give(std::int64_t begin, std::int64_t end) const {
+  if (begin < end) ready_(engine_.gradients_.as<float>() + begin, end - begin);
+}
+
+void Engine::Handout::biases_done(std::size_t layer) const {
+  // Of a small network all goes at once, in weights_done().
+  if (ready_ && layer == 0 && engine_.size_ > kLeastHandout) give(engine_.decayed_, engine_.size_);
+}
+
+void Engine::Handout::weights_done(std::size_t layer) {
+  if (!ready_) return;
+  if (layer == 0) {
+    give(0, engine_.size_ > kLeastHandout ? end_ : engine_.size_);
+  } else if (const std::int64_t begin = engine_.layers_[layer].at.weight;
+             end_ - begin >= kLeastHandout) {
+    give(begin, end_);
+    end_ = begin;
+  }
+}
+
+void Engine::backpropagate(std::int64_t rows, const LossSpec& loss, const GradientsReady& ready) {
+  Handout handout(*this, ready);
+  if (rows == 0) {
+    device_.zero(stream_, gradients_.data(), gradients_.bytes());
+    for (std::size_t i = layers_.size(); i-- > 0;) {
+      handout.biases_done(i);
+      handout.weights_done(i);
+    }
+    return;
+  }
   const Plans& plan = plans(rows);
   const auto* values = values_.as<float>();
   auto* statistics = statistics_.as<float>();
@@ -250,9 +282,11 @@ void Engine::backpropagate(std::int64_t rows, const LossSpec& loss) {
       device_.batch_norm_backward(stream_, norm_of(layer), layer.z, values + layer.at.gamma,
                                   layer.mean, layer.inv_std, dy, dy, gradients + layer.at.gamma,
                                   gradients + layer.at.beta);
+    handout.biases_done(i);
     const float* below = i == 0 ? input() : layers_[i - 1].y;
     plan.weight[i]->run(stream_, dy, below, nullptr, gradients + layer.at.weight,
                         workspace_.data());
+    handout.weights_done(i);
     if (i == 0) break;
     plan.data[i]->run(stream_, dy, values + layer.at.weight, nullptr, spare, workspace_.data());
     std::swap(dy, spare);

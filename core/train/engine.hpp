@@ -8,6 +8,7 @@
 #include "kernels/device.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <utility>
@@ -32,7 +33,10 @@ decltype(auto) with_device_errors(Body&& body) {
 class Engine {
  public:
   // For batches of at most max_rows; without `training` it has no gradients and optimiser state.
-  Engine(kernels::Device& device, const Network& network, std::int64_t max_rows, bool training);
+  // Everything is queued on `stream`, which stays the caller's.
+  Engine(kernels::Device& device, const Network& network, std::int64_t max_rows, bool training,
+         kernels::Stream stream = {});
+  [[nodiscard]] kernels::Stream stream() const noexcept { return stream_; }
 
   // Copies parameters and statistics to the device, or back. Both wait.
   void load(const Network& network);
@@ -65,8 +69,12 @@ class Engine {
   float* infer(std::int64_t rows);
   // Adds the loss of the last infer() against labels() or targets() to stats().
   void add_loss(std::int64_t rows, const LossSpec& loss);
+  // Called with a range of the gradients when all that writes it is queued. The ranges do not
+  // overlap, cover all gradients, and depend on nothing but the network's shape.
+  using GradientsReady = std::function<void(float* gradients, std::int64_t count)>;
   // Forward, loss (added to stats()) and gradients of a batch; then update() moves the parameters.
-  void backpropagate(std::int64_t rows, const LossSpec& loss);
+  // No rows: the gradients are zero.
+  void backpropagate(std::int64_t rows, const LossSpec& loss, const GradientsReady& ready = {});
   void update(const Optimizer& optimizer);
 
   // For tests: gradients of the last backpropagate(), laid out as Network::values().
@@ -87,6 +95,22 @@ class Engine {
   };
   struct Plans { // one a layer
     std::vector<std::unique_ptr<kernels::MatmulPlan>> infer, forward, weight, data;
+  };
+
+  // Which gradients were handed out: weights from the last layer down, and last all the rest.
+  class Handout {
+   public:
+    Handout(Engine& engine, const GradientsReady& ready) : engine_(engine), ready_(ready) {
+      end_ = engine.decayed_;
+    }
+    void biases_done(std::size_t layer) const;
+    void weights_done(std::size_t layer);
+
+   private:
+    void give(std::int64_t begin, std::int64_t end) const;
+    Engine& engine_;
+    const GradientsReady& ready_;
+    std::int64_t end_; // weights from here on are handed out
   };
 
   float* loss_gradient(std::int64_t rows, const LossSpec& loss, float* gradient);

@@ -5,53 +5,113 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace mlp::train {
 
 using kernels::Buffer;
 using kernels::LossStats;
 
-ResidentData::ResidentData(kernels::Device& device, const Dataset& data)
-    : device_(device), outputs_(data.outputs) {
+DeviceData::DeviceData(kernels::Device& device, const Dataset& data, std::int64_t max_rows,
+                       kernels::Stream stream)
+    : device_(device), stream_(stream), outputs_(data.outputs) {
   const bool pixels = !data.pixels.empty();
   input_ = {.rows = 0,
             .cols = data.inputs,
             .source = pixels ? kernels::DType::u8 : kernels::DType::f32,
             .affine = !data.mean.empty(),
             .per_column = data.mean.size() > 1};
-  source_ = pixels ? place(data.pixels.data(), data.pixels.size_bytes())
-                   : place(data.features.data(), data.features.size_bytes());
+  row_bytes_ = static_cast<std::size_t>(data.inputs) * kernels::size_of(input_.source);
   mean_ = static_cast<const float*>(place(data.mean.data(), data.mean.size_bytes()));
   scale_ = static_cast<const float*>(place(data.scale.data(), data.scale.size_bytes()));
   labels_ = static_cast<const std::int32_t*>(place(data.labels.data(), data.labels.size_bytes()));
   targets_ = static_cast<const float*>(place(data.targets.data(), data.targets.size_bytes()));
+  const void* rows = pixels ? static_cast<const void*>(data.pixels.data()) : data.features.data();
+  const std::size_t bytes = pixels ? data.pixels.size_bytes() : data.features.size_bytes();
+  try {
+    source_ = place(rows, bytes);
+  } catch (const kernels::Error& error) {
+    if (error.kind() != kernels::ErrorKind::out_of_memory) throw;
+    source_ = rows;
+    open_slots(max_rows);
+  }
 }
 
-const void* ResidentData::place(const void* data, std::size_t bytes) {
+DeviceData::~DeviceData() {
+  close_slots();
+}
+
+void DeviceData::open_slots(std::int64_t max_rows) {
+  const std::size_t bytes = static_cast<std::size_t>(max_rows) * row_bytes_;
+  try {
+    for (Slot& slot : slots_) {
+      slot.staging = Buffer(device_, bytes);
+      slot.stream = device_.make_stream();
+      slot.pinned = device_.allocate_host(bytes);
+    }
+  } catch (...) {
+    close_slots();
+    throw;
+  }
+}
+
+void DeviceData::close_slots() noexcept {
+  for (Slot& slot : slots_) {
+    if (slot.stream.handle != nullptr) device_.release(slot.stream); // its copy is done then
+    slot.stream = {};
+    if (slot.pinned != nullptr) device_.release_host(slot.pinned);
+    slot.pinned = nullptr;
+  }
+}
+
+const void* DeviceData::place(const void* data, std::size_t bytes) {
   if (bytes == 0 || device_.reads_host_memory()) return data;
   copies_.emplace_back(device_, bytes);
   device_.copy_in(stream_, copies_.back().data(), data, bytes);
   return copies_.back().data();
 }
 
-const std::int32_t* ResidentData::place(std::span<const std::int32_t> rows, Buffer& buffer) const {
-  if (device_.reads_host_memory()) return rows.data();
+RowOrder DeviceData::place(std::span<const std::int32_t> rows, Buffer& buffer) const {
+  if (device_.reads_host_memory()) return {rows.data(), rows.data()};
   if (buffer.bytes() < rows.size_bytes()) buffer = Buffer(device_, rows.size_bytes());
   device_.copy_in(stream_, buffer.data(), rows.data(), rows.size_bytes());
-  return buffer.as<std::int32_t>();
+  return {rows.data(), buffer.as<std::int32_t>()};
 }
 
-void ResidentData::gather(Engine& engine, std::int64_t rows, const std::int32_t* order,
-                          const kernels::StepState* state) const {
+// Two slots take turns: while the device computes with one batch, the next one is copied.
+void DeviceData::send(Engine& engine, std::int64_t rows, const std::int32_t* order) {
+  Slot& slot = slots_[turn_++ % 2];
+  device_.synchronize(slot.stream); // `pinned` is free
+  const auto* from = static_cast<const std::byte*>(source_);
+  auto* to = static_cast<std::byte*>(slot.pinned);
+  for (std::int64_t i = 0; i < rows; ++i, to += row_bytes_)
+    std::memcpy(to, from + static_cast<std::size_t>(order[i]) * row_bytes_, row_bytes_);
+  const std::size_t bytes = static_cast<std::size_t>(rows) * row_bytes_;
+  device_.copy_in(slot.stream, slot.staging.data(), slot.pinned, bytes);
+  device_.order(slot.stream, stream_);
   kernels::GatherSpec input = input_;
   input.rows = rows;
-  device_.gather(stream_, input, state, source_, order, mean_, scale_, engine.input());
+  device_.gather(stream_, input, nullptr, slot.staging.data(), nullptr, mean_, scale_,
+                 engine.input());
+  device_.order(stream_, slot.stream); // the next copy waits until `staging` is read
+}
+
+void DeviceData::gather(Engine& engine, std::int64_t rows, const RowOrder& order,
+                        std::int64_t first, const kernels::StepState* state) {
+  const std::int32_t* from = state != nullptr ? order.device : order.device + first;
+  if (streams()) {
+    send(engine, rows, order.host + first);
+  } else {
+    kernels::GatherSpec input = input_;
+    input.rows = rows;
+    device_.gather(stream_, input, state, source_, from, mean_, scale_, engine.input());
+  }
   if (labels_ != nullptr)
     device_.gather(stream_, {.rows = rows, .cols = 1, .source = kernels::DType::i32}, state,
-                   labels_, order, nullptr, nullptr, engine.labels());
+                   labels_, from, nullptr, nullptr, engine.labels());
   if (targets_ != nullptr)
     device_.gather(stream_, {.rows = rows, .cols = outputs_, .source = kernels::DType::f32}, state,
-                   targets_, order, nullptr, nullptr, engine.targets());
+                   targets_, from, nullptr, nullptr, engine.targets());
 }
 
 namespace {
@@ -97,15 +157,15 @@ class Residuals {
 
 } // namespace
 
-Metrics evaluate(kernels::Device& device, Engine& engine, const ResidentData& resident,
+Metrics evaluate(kernels::Device& device, Engine& engine, DeviceData& resident,
                  const Engine::LossSpec& loss, const Dataset& data,
                  std::span<const std::int32_t> rows, std::int64_t batch) {
   Metrics metrics;
   if (rows.empty()) return metrics;
-  const kernels::Stream stream;
+  const kernels::Stream stream = engine.stream();
   const bool classifier = loss.kind == Loss::cross_entropy;
   Buffer held;
-  const std::int32_t* order = resident.place(rows, held);
+  const RowOrder order = resident.place(rows, held);
   Residuals residuals(data, classifier ? std::span<const std::int32_t>() : rows);
   std::vector<float> outputs;
 
@@ -115,7 +175,7 @@ Metrics evaluate(kernels::Device& device, Engine& engine, const ResidentData& re
   const auto count = static_cast<std::int64_t>(rows.size());
   for (std::int64_t at = 0; at < count; at += batch) {
     const std::int64_t n = std::min(batch, count - at);
-    resident.gather(engine, n, order + at, nullptr);
+    resident.gather(engine, n, order, at, nullptr);
     const float* result = engine.infer(n);
     engine.add_loss(n, loss);
     if (classifier) continue;
@@ -146,7 +206,7 @@ Metrics evaluate(kernels::Device& device, const Network& network, const FitSpec&
     const std::int64_t batch =
         std::min<std::int64_t>(kBatch, static_cast<std::int64_t>(rows.size()));
     Engine engine(device, network, batch, false);
-    const ResidentData resident(device, data);
+    DeviceData resident(device, data, batch);
     Buffer weights;
     if (!spec.class_weights.empty()) {
       weights = Buffer(device, spec.class_weights.size() * sizeof(float));

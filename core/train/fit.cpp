@@ -6,6 +6,7 @@
 #include "core/train/checkpoint.hpp"
 #include "core/train/evaluate.hpp"
 #include "core/train/fit_check.hpp"
+#include "core/train/ranks.hpp"
 #include "kernels/philox.hpp"
 
 #include <algorithm>
@@ -30,21 +31,42 @@ double seconds_since(Clock::time_point start) {
 constexpr std::uint64_t kShufflePurpose = std::uint64_t{1} << 32;
 constexpr std::uint64_t kDropoutKey = 0x9E3779B97F4A7C15ULL;
 
-constexpr auto kTickEvery = std::chrono::milliseconds(100);
+constexpr std::chrono::duration<double> kTickEvery{0.1};
+constexpr std::chrono::duration<double> kShortest{1e-4};
 constexpr double kSaveEvery = 1.0; // seconds; short epochs share a checkpoint
 constexpr std::int64_t kEvaluationBatch = 1024;
 
+std::unique_ptr<kernels::Device> device_for(const FitSpec& spec) {
+  return spec.gpu >= 0 ? kernels::make_cuda_device(spec.gpu)
+                       : kernels::make_cpu_device(spec.threads);
+}
+
+// A stream that is released after all that uses it.
+class OwnStream {
+ public:
+  explicit OwnStream(kernels::Device& device) : device_(device), stream_(device.make_stream()) {}
+  ~OwnStream() { device_.release(stream_); }
+  OwnStream(const OwnStream&) = delete;
+  OwnStream& operator=(const OwnStream&) = delete;
+  operator kernels::Stream() const noexcept { return stream_; }
+
+ private:
+  kernels::Device& device_;
+  kernels::Stream stream_;
+};
+
 class Fit {
  public:
-  Fit(const FitSpec& spec, const Dataset& data, const FitCallbacks& callbacks, std::stop_token stop)
+  Fit(const FitSpec& spec, const Dataset& data, const FitCallbacks& callbacks, std::stop_token stop,
+      bool& shared_error)
       : spec_(spec), data_(data), callbacks_(callbacks), stop_(std::move(stop)),
-        device_(kernels::make_cpu_device(spec.threads)),
-        network_({data.inputs, data.outputs, spec.hidden}, spec.seed),
+        shared_error_(shared_error), ranks_(spec, data), device_(device_for(spec)),
+        stream_(*device_), network_({data.inputs, data.outputs, spec.hidden}, spec.seed),
         count_(static_cast<std::int64_t>(data.train.size())), batch_(std::min(spec.batch, count_)),
         steps_per_epoch_((count_ + batch_ - 1) / batch_),
-        engine_(*device_, network_, std::max(batch_, std::min(kEvaluationBatch, largest_set())),
-                true),
-        resident_(*device_, data) {
+        most_rows_(std::max(batch_, std::min(kEvaluationBatch, largest_set()))),
+        engine_(*device_, network_, most_rows_, true, stream_),
+        resident_(*device_, data, most_rows_, stream_) {
     loss_ = {spec.loss, spec.huber_delta, nullptr};
     if (!spec.class_weights.empty()) {
       class_weights_ = Buffer(*device_, spec.class_weights.size() * sizeof(float));
@@ -52,8 +74,9 @@ class Fit {
                        class_weights_.bytes());
       loss_.class_weights = class_weights_.as<float>();
     }
-    engine_.prepare(batch_);
-    if (count_ % batch_ != 0) engine_.prepare(count_ % batch_);
+    for (const std::int64_t rows : {batch_, count_ % batch_})
+      if (const Share share = ranks_.share(rows); share.rows > 0) engine_.prepare(share.rows);
+    prepare_evaluation();
     at_.stopping.patience = spec.patience;
     at_.stopping.min_delta = spec.min_delta;
   }
@@ -78,16 +101,64 @@ class Fit {
   }
 
  private:
+  // Before the first step: a recorded step keeps the addresses of buffers that a plan may enlarge.
+  void prepare_evaluation() {
+    if (!ranks_.first()) return;
+    for (const auto& rows : {data_.validation, data_.test}) {
+      const auto count = static_cast<std::int64_t>(rows.size());
+      const std::int64_t batch = evaluation_batch();
+      if (count >= batch) engine_.prepare(batch);
+      if (count % batch != 0) engine_.prepare(count % batch);
+    }
+  }
+  std::int64_t evaluation_batch() const noexcept {
+    return std::clamp<std::int64_t>(largest_set(), 1, kEvaluationBatch);
+  }
   std::int64_t largest_set() const noexcept {
     return static_cast<std::int64_t>(std::max(data_.validation.size(), data_.test.size()));
   }
 
+  // What rank 0 has found; the others are told.
+  enum class Found : std::uint8_t { nothing, checkpoint, other, broken };
+
   void resume() {
-    if (spec_.checkpoint.empty()) return;
+    if (spec_.checkpoint.empty() && !ranks_.several()) return;
+    std::exception_ptr error;
+    Found found = Found::nothing;
+    if (ranks_.first()) {
+      try {
+        if (read()) found = Found::checkpoint;
+      } catch (const Error& e) {
+        found = e.kind() == ErrorKind::conflict ? Found::other : Found::broken;
+        error = std::current_exception();
+      }
+    }
+    ranks_.spread(found);
+    if (error) std::rethrow_exception(error);
+    if (found == Found::other) throw Error(ErrorKind::conflict, "rank 0 has another checkpoint");
+    if (found == Found::broken)
+      throw Error(ErrorKind::integrity, "rank 0 cannot read its checkpoint");
+    if (found == Found::nothing) return;
+    spread_position();
+    ranks_.spread(at_.values);
+    ranks_.spread(at_.statistics);
+    ranks_.spread(at_.optimizer);
+    std::ranges::copy(at_.values, network_.values().begin());
+    std::ranges::copy(at_.statistics, network_.statistics().begin());
+    engine_.load(network_);
+    engine_.set_optimizer_state(at_.optimizer);
+    set_stats(ranks_.first() ? at_.stats : LossStats{});
+    earlier_seconds_ = at_.seconds;
+    if (ranks_.first() && callbacks_.on_resume) callbacks_.on_resume(at_.epoch);
+  }
+
+  // False if there is no checkpoint.
+  bool read() {
+    if (spec_.checkpoint.empty()) return false;
     at_.identity = identity_of(spec_, data_);
-    if (!spec_.resume) return;
+    if (!spec_.resume) return false;
     auto found = read_checkpoint(spec_.checkpoint, at_.identity);
-    if (!found) return;
+    if (!found) return false;
     if (found->values.size() != network_.values().size() ||
         found->statistics.size() != network_.statistics().size() ||
         found->optimizer.size() != 2 * network_.values().size() || found->samples < 0 ||
@@ -97,62 +168,144 @@ class Fit {
     found->stopping.patience = spec_.patience;
     found->stopping.min_delta = spec_.min_delta;
     at_ = std::move(*found);
-    std::ranges::copy(at_.values, network_.values().begin());
-    std::ranges::copy(at_.statistics, network_.statistics().begin());
-    engine_.load(network_);
-    engine_.set_optimizer_state(at_.optimizer);
-    set_stats(at_.stats);
-    earlier_seconds_ = at_.seconds;
-    if (callbacks_.on_resume) callbacks_.on_resume(at_.epoch);
+    return true;
+  }
+
+  // Where rank 0 stands.
+  void spread_position() {
+    ranks_.spread(at_.epoch);
+    ranks_.spread(at_.samples);
+    ranks_.spread(at_.step);
+    ranks_.spread(at_.stopping);
   }
 
   // False if it was stopped.
   bool run_epoch() {
     shuffle(at_.epoch);
-    const std::int32_t* order = resident_.place(order_, order_buffer_);
+    row_order_ = resident_.place(order_, order_buffer_);
     const auto start = Clock::now();
     const std::int64_t first_sample = at_.samples;
-    auto last_tick = start;
+    last_tick_ = start;
+    steps_to_meeting_ = 0;
     if (at_.samples == 0) set_stats({});
     while (at_.samples < count_) {
-      if (stop_.stop_requested()) {
-        save();
-        return false;
-      }
+      if (!go_on(start, first_sample)) return false;
       const std::int64_t rows = std::min(batch_, count_ - at_.samples);
-      step(order, rows);
+      step(rows);
       at_.samples += rows;
+      if (ranks_.several()) continue;
       const auto now = Clock::now();
-      if (now - last_tick >= kTickEvery) {
-        last_tick = now;
-        tick(start, first_sample);
-        if (at_.samples < count_ && seconds_since(last_save_) >= spec_.checkpoint_seconds) save();
+      if (now - last_tick_ >= kTickEvery) {
+        last_tick_ = now;
+        tick(read_stats(), start, first_sample);
+        if (at_.samples < count_ && seconds_since(last_save_) >= spec_.checkpoint_seconds)
+          save(read_stats());
       }
     }
-    device_->synchronize(stream_);
+    settle();
     end_epoch(seconds_since(start), first_sample);
     return true;
   }
 
-  void step(const std::int32_t* order, std::int64_t rows) {
+  // Before a step: false, with a checkpoint, at a stop request. Several ranks decide about that,
+  // and tick and save, when they meet: about every kTickEvery, counted in steps by rank 0.
+  bool go_on(Clock::time_point start, std::int64_t first_sample) {
+    if (!ranks_.several()) {
+      if (!stop_.stop_requested()) return true;
+      save(read_stats());
+      return false;
+    }
+    if (steps_to_meeting_-- > 0) return true;
+    settle();
+    const auto now = Clock::now();
+    if (const auto passed = now - last_tick_; at_.samples > first_sample)
+      steps_between_ = std::clamp<std::int64_t>(
+          static_cast<std::int64_t>(
+              static_cast<double>(steps_between_) *
+              std::clamp(kTickEvery / std::max(std::chrono::duration<double>(passed), kShortest),
+                         0.5, 4.0)),
+          1, 1'000'000);
+    last_tick_ = now;
+    const Ranks::Meeting agreed =
+        ranks_.meet({.stop = stop_.stop_requested(),
+                     .save = at_.samples > first_sample &&
+                             seconds_since(last_save_) >= spec_.checkpoint_seconds,
+                     .stats = read_stats(),
+                     .steps_to_next = steps_between_});
+    steps_between_ = agreed.steps_to_next;
+    steps_to_meeting_ = steps_between_ - 1;
+    if (at_.samples > first_sample) tick(agreed.stats, start, first_sample);
+    if (agreed.stop || agreed.save) save(agreed.stats);
+    return !agreed.stop;
+  }
+
+  void step(std::int64_t rows) {
     ++at_.step;
     const std::int64_t total = spec_.epochs * steps_per_epoch_;
     learning_rate_ =
         spec_.optimizer.learning_rate *
         learning_rate_factor(spec_.schedule, static_cast<std::int64_t>(at_.step), total);
+    const Share mine = ranks_.share(rows);
+    const std::int64_t first = at_.samples + mine.first;
     const kernels::StepState state{.step = at_.step,
-                                   .seed = spec_.seed ^ kDropoutKey,
-                                   .first_row = at_.samples,
+                                   .seed = ranks_.dropout_key(spec_.seed ^ kDropoutKey),
+                                   .first_row = first,
                                    .learning_rate = learning_rate_};
     device_->copy_in(stream_, engine_.state(), &state, sizeof state);
-    resident_.gather(engine_, rows, order, engine_.state());
+    if (ranks_.several()) {
+      step_together(rows, mine.rows, first);
+    } else if (rows != batch_) {
+      gather(rows, first);
+      compute(rows);
+    } else {
+      full_step(first);
+    }
+  }
+
+  // A full batch of a training without others: recorded the second time, and replayed from then on.
+  void full_step(std::int64_t first) {
+    const bool apart = resident_.streams();
+    if (apart) gather(batch_, first);
+    const auto body = [&] {
+      if (!apart) gather(batch_, first);
+      compute(batch_);
+    };
+    if (full_steps_++ == 1) graph_ = device_->capture(stream_, body);
+    if (graph_)
+      graph_->launch(stream_);
+    else
+      body();
+  }
+
+  void gather(std::int64_t rows, std::int64_t first) {
+    resident_.gather(engine_, rows, row_order_, first, engine_.state());
+  }
+  void compute(std::int64_t rows) {
     engine_.backpropagate(rows, loss_);
     engine_.update(spec_.optimizer);
   }
 
+  void step_together(std::int64_t rows, std::int64_t own_rows, std::int64_t first) {
+    const float scale = ranks_.gradient_scale(std::span<const std::int32_t>(order_).subspan(
+        static_cast<std::size_t>(at_.samples), static_cast<std::size_t>(rows)));
+    if (own_rows > 0) gather(own_rows, first);
+    engine_.backpropagate(own_rows, loss_, [&](float* gradients, std::int64_t count) {
+      ranks_.collective()->start(stream_, gradients, count, scale);
+    });
+    ranks_.collective()->wait(stream_);
+    engine_.update(spec_.optimizer);
+  }
+
+  // Waits for the device; with others in a way that does not hang where one of them is gone.
+  void settle() {
+    if (ranks_.several()) ranks_.collective()->settle(stream_);
+    device_->synchronize(stream_);
+  }
+
   void end_epoch(double seconds, std::int64_t first_sample) {
-    const LossStats stats = read_stats();
+    const LossStats stats = ranks_.meet({.stats = read_stats()}).stats;
     require_finite(stats);
+    if (ranks_.several()) agree_on_weights();
     EpochReport report;
     report.epoch = at_.epoch + 1;
     report.epochs = spec_.epochs;
@@ -160,7 +313,7 @@ class Fit {
     if (spec_.loss == Loss::cross_entropy) report.train_accuracy = stats.correct / stats.rows;
     report.samples_per_second = static_cast<double>(count_ - first_sample) / seconds;
     report.learning_rate = static_cast<double>(learning_rate_);
-    if (!data_.validation.empty()) {
+    if (!data_.validation.empty() && ranks_.first()) {
       report.validation = metrics(data_.validation);
       const double metric =
           spec_.loss == Loss::cross_entropy ? report.validation->accuracy : report.validation->r2;
@@ -171,17 +324,26 @@ class Fit {
         at_.best_statistics.assign(network_.statistics().begin(), network_.statistics().end());
       }
     }
+    ranks_.spread(at_.stopping);
     ++at_.epoch;
     at_.samples = 0;
-    if (seconds_since(last_save_) >= std::min(kSaveEvery, spec_.checkpoint_seconds)) save();
+    if (seconds_since(last_save_) >= std::min(kSaveEvery, spec_.checkpoint_seconds))
+      write(read_stats());
     report.seconds_left = seconds_left();
-    if (callbacks_.on_epoch) callbacks_.on_epoch(report);
+    if (ranks_.first() && callbacks_.on_epoch) callbacks_.on_epoch(report);
   }
 
-  void tick(Clock::time_point start, std::int64_t first_sample) {
-    const LossStats stats = read_stats();
+  // The running statistics are averaged; the weights have to be the same already.
+  void agree_on_weights() {
+    engine_.store(network_);
+    ranks_.average(network_.statistics());
+    if (!network_.statistics().empty()) engine_.load(network_);
+    ranks_.require_same(network_.values(), at_.epoch + 1);
+  }
+
+  void tick(const LossStats& stats, Clock::time_point start, std::int64_t first_sample) {
     require_finite(stats);
-    if (!callbacks_.on_tick) return;
+    if (!ranks_.first() || !callbacks_.on_tick) return;
     callbacks_.on_tick({.epoch = at_.epoch + 1,
                         .epochs = spec_.epochs,
                         .samples = at_.samples,
@@ -193,24 +355,29 @@ class Fit {
   }
 
   void finish(FitResult& result) {
-    if (result.end != FitEnd::interrupted) save();
+    if (result.end != FitEnd::interrupted) write(read_stats());
     engine_.store(network_);
     if (!at_.best_values.empty()) {
       std::ranges::copy(at_.best_values, network_.values().begin());
       std::ranges::copy(at_.best_statistics, network_.statistics().begin());
       engine_.load(network_);
     }
-    result.best_epoch = at_.best_values.empty() ? at_.epoch : at_.stopping.best_epoch;
+    result.best_epoch = data_.validation.empty() || at_.stopping.best_epoch == 0
+                            ? at_.epoch
+                            : at_.stopping.best_epoch;
     result.epochs_run = at_.epoch;
-    if (!data_.validation.empty()) result.validation = metrics(data_.validation);
-    if (!data_.test.empty() && result.end != FitEnd::interrupted) result.test = metrics(data_.test);
+    if (ranks_.first()) measure(result);
     result.network = std::move(network_);
     result.seconds = seconds_since(start_);
   }
 
+  void measure(FitResult& result) {
+    if (!data_.validation.empty()) result.validation = metrics(data_.validation);
+    if (!data_.test.empty() && result.end != FitEnd::interrupted) result.test = metrics(data_.test);
+  }
+
   Metrics metrics(std::span<const std::int32_t> rows) {
-    return evaluate(*device_, engine_, resident_, loss_, data_, rows,
-                    std::min(kEvaluationBatch, std::max(largest_set(), std::int64_t{1})));
+    return evaluate(*device_, engine_, resident_, loss_, data_, rows, evaluation_batch());
   }
 
   // Fisher and Yates's shuffle; the order of an epoch does not depend on those before it.
@@ -221,13 +388,24 @@ class Fit {
       std::swap(order_[i - 1], order_[random.below(static_cast<std::uint32_t>(i))]);
   }
 
-  void save() {
-    if (spec_.checkpoint.empty()) return;
+  // In the middle of an epoch, where ranks have statistics of their own: all of them call it.
+  void save(const LossStats& stats) {
+    if (!ranks_.several()) return write(stats);
     engine_.store(network_);
+    std::vector<float> mean(network_.statistics().begin(), network_.statistics().end());
+    ranks_.average(mean);
+    write(stats, &mean);
+  }
+
+  // Writes the checkpoint; `statistics` replace the device's if given.
+  void write(const LossStats& stats, const std::vector<float>* statistics = nullptr) {
+    if (spec_.checkpoint.empty() || !ranks_.first()) return;
+    engine_.store(network_);
+    if (statistics != nullptr) std::ranges::copy(*statistics, network_.statistics().begin());
     at_.values.assign(network_.values().begin(), network_.values().end());
     at_.statistics.assign(network_.statistics().begin(), network_.statistics().end());
     at_.optimizer = engine_.optimizer_state();
-    at_.stats = read_stats();
+    at_.stats = stats;
     at_.seconds = earlier_seconds_ + seconds_since(start_);
     write_checkpoint(spec_.checkpoint, at_);
     last_save_ = Clock::now();
@@ -249,8 +427,9 @@ class Fit {
     device_->copy_in(stream_, engine_.stats(), &stats, sizeof stats);
     device_->synchronize(stream_);
   }
-  void require_finite(const LossStats& stats) const {
+  void require_finite(const LossStats& stats) {
     if (std::isfinite(stats.loss)) return;
+    shared_error_ = true;
     throw Error(ErrorKind::failed,
                 "the loss is no longer finite in epoch " + std::to_string(at_.epoch + 1))
         .with_hint("choose a lower learning rate, or look for values in the data that are not "
@@ -263,18 +442,25 @@ class Fit {
   const Dataset& data_;
   const FitCallbacks& callbacks_;
   std::stop_token stop_;
+  bool& shared_error_; // set before an error that all ranks have at the same point
+  Ranks ranks_;
   std::unique_ptr<kernels::Device> device_;
-  kernels::Stream stream_;
+  OwnStream stream_;
   Network network_; // on the host; the engine's is the one that is trained
-  std::int64_t count_, batch_, steps_per_epoch_;
+  std::int64_t count_, batch_, steps_per_epoch_, most_rows_;
   Engine engine_;
-  ResidentData resident_;
+  DeviceData resident_;
   Engine::LossSpec loss_;
   Buffer class_weights_, order_buffer_;
-  std::vector<std::int32_t> order_;
+  std::vector<std::int32_t> order_; // of this epoch
+  RowOrder row_order_;              // the same
+  std::unique_ptr<kernels::Graph> graph_;
+  std::int64_t full_steps_ = 0;
   Checkpoint at_;
   float learning_rate_ = 0.0F;
   double earlier_seconds_ = 0.0, started_epoch_ = 0.0;
+  Clock::time_point last_tick_ = start_;
+  std::int64_t steps_between_ = 1, steps_to_meeting_ = 0; // meetings of several ranks
 };
 
 } // namespace
@@ -282,7 +468,21 @@ class Fit {
 FitResult fit(const FitSpec& spec, const Dataset& data, const FitCallbacks& callbacks,
               std::stop_token stop) {
   check(spec, data);
-  return with_device_errors([&] { return Fit(spec, data, callbacks, std::move(stop)).run(); });
+  return with_device_errors([&] {
+    bool shared = false;
+    try {
+      return Fit(spec, data, callbacks, std::move(stop), shared).run();
+    } catch (const Error& error) {
+      // All ranks refuse a checkpoint and unequal weights together; they may begin anew together.
+      shared = shared || error.kind() == ErrorKind::conflict ||
+               error.kind() == ErrorKind::integrity || error.kind() == ErrorKind::config;
+      if (spec.collective != nullptr && !shared) spec.collective->abort(error.message());
+      throw;
+    } catch (const std::exception& error) {
+      if (spec.collective != nullptr) spec.collective->abort(error.what());
+      throw;
+    }
+  });
 }
 
 } // namespace mlp::train

@@ -15,6 +15,10 @@
 #include <string>
 #include <vector>
 
+namespace mlp::kernels {
+class Collective;
+}
+
 namespace mlp::train {
 
 // A view of the caller's data; the caller keeps it alive and unchanged during fit(). One of
@@ -46,6 +50,9 @@ struct FitSpec {
   std::int64_t epochs = 20, batch = 128;
   std::uint64_t seed = 0;
   int threads = 0; // <= 0: as many as this process may use
+  int gpu = -1;    // CUDA's number of the GPU to train on; -1: the CPU
+  // Training with others, or null: the caller's, alive during fit(). See fit().
+  kernels::Collective* collective = nullptr;
 
   // Early stopping: after `patience` epochs without an improvement of the validation metric
   // (accuracy, or r2) by more than min_delta; 0: never. With validation rows the result has the
@@ -105,6 +112,15 @@ struct FitResult {
   double seconds = 0.0;                    // of this call
 };
 
+// With a collective of several ranks, all of them call fit() with the same settings and data (but
+// for threads and gpu). `batch` is that of all together; each takes its contiguous share of every
+// batch, and the gradients are summed to that of the whole batch, range by range while the backward
+// pass goes on. Batch normalisation takes each share's own statistics; the running ones are
+// averaged at the end of an epoch. Rank 0 alone calls back, evaluates, and reads and writes
+// checkpoints; only its result has metrics and the best epoch's weights. A stop request to any rank
+// stops all. After each epoch the digests of the weights are compared. An error on one rank ends
+// all; which was to blame if one was lost, the collective's failure() tells.
+//
 // Blocks until done or stopped: at a stop request it finishes the step, writes the checkpoint and
 // returns `interrupted`. Throws mlp::Error: config for settings or data out of range (the message
 // names the field), integrity or conflict for a checkpoint that is damaged or of another training,
