@@ -97,7 +97,7 @@ std::optional<std::vector<XidLine>> read_xids(const std::filesystem::path& log) 
     const ssize_t got = ::read(fd, buffer.data(), buffer.size());
     // EPIPE: records of /dev/kmsg were overwritten before we came to them; the next read goes on.
     if (got < 0 && (errno == EINTR || errno == EPIPE)) continue;
-    if (got < 0) readable = errno == EAGAIN || errno == EWOULDBLOCK;
+    if (got < 0) readable = errno == EAGAIN; // Linux: the same as EWOULDBLOCK
     if (got <= 0) break;
     bytes += static_cast<std::size_t>(got);
     pending.append(buffer.data(), static_cast<std::size_t>(got));
