@@ -111,42 +111,27 @@ __global__ void __launch_bounds__(kBlock) cross_entropy_short(CrossEntropy p, Sc
   add_stats(scratch, s, p.stats);
 }
 
-// The largest of the block's values, and the sum; every thread gets the result.
-__device__ __forceinline__ float block_max(float value) {
-  __shared__ float of_warp[kWarps];
-  value = group_max<kWarp>(value);
+// What `merge` makes of each warp's value, the same in all threads of the block.
+template <class T, class Merge>
+__device__ __forceinline__ T merge_warps(T value, Merge merge) {
+  __shared__ T of_warp[kWarps];
   __syncthreads(); // of_warp may still be read from the call before
   if (threadIdx.x % kWarp == 0) of_warp[threadIdx.x / kWarp] = value;
   __syncthreads();
-  float top = of_warp[0];
+  T merged = of_warp[0];
 #pragma unroll
   for (int w = 1; w < kWarps; ++w)
-    top = fmaxf(top, of_warp[w]);
-  return top;
+    merged = merge(merged, of_warp[w]);
+  return merged;
+}
+__device__ __forceinline__ float block_max(float value) {
+  return merge_warps(group_max<kWarp>(value), [](float a, float b) { return fmaxf(a, b); });
 }
 __device__ __forceinline__ float block_total(float value) {
-  __shared__ float of_warp[kWarps];
-  value = group_sum<kWarp>(value);
-  __syncthreads();
-  if (threadIdx.x % kWarp == 0) of_warp[threadIdx.x / kWarp] = value;
-  __syncthreads();
-  float sum = 0.0F;
-#pragma unroll
-  for (int w = 0; w < kWarps; ++w)
-    sum += of_warp[w];
-  return sum;
+  return merge_warps(group_sum<kWarp>(value), [](float a, float b) { return a + b; });
 }
 __device__ __forceinline__ int block_min(int value) {
-  __shared__ int of_warp[kWarps];
-  value = group_min<kWarp>(value);
-  __syncthreads();
-  if (threadIdx.x % kWarp == 0) of_warp[threadIdx.x / kWarp] = value;
-  __syncthreads();
-  int least = of_warp[0];
-#pragma unroll
-  for (int w = 1; w < kWarps; ++w)
-    least = of_warp[w] < least ? of_warp[w] : least;
-  return least;
+  return merge_warps(group_min<kWarp>(value), [](int a, int b) { return a < b ? a : b; });
 }
 
 // A block a row; the row is read three times, the second and third time from cache.
