@@ -18,7 +18,7 @@ set(MLP_SANITIZE "" CACHE STRING "Sanitizers for the whole build, as -fsanitize=
 if(MLP_SANITIZE)
   add_compile_options(-fsanitize=${MLP_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   # GCC cannot follow the instrumented code of its own headers.
-  add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-array-bounds>)
+  add_compile_options("$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-array-bounds>")
   # Asio has fences, which ThreadSanitizer does not follow; our own code has none.
   add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-tsan>)
   add_link_options(-fsanitize=${MLP_SANITIZE})
