@@ -50,6 +50,37 @@ Shape class_weights_shape(const Rule& rule) {
   return shape;
 }
 
+constexpr std::string_view devices_wanted = "all, a number of devices, or a list of their numbers";
+
+void read_devices(const Reader& reader, const YamlNode& node, const Rule& rule, TrainerSpec& spec) {
+  TrainerDevices& devices = spec.devices;
+  if (node.kind == YamlKind::sequence) {
+    devices.choice = TrainerDevices::Choice::list;
+    read_value(reader, "devices", node, rule, devices.ids);
+    return;
+  }
+  const auto text = reader.text("devices", node, rule, devices_wanted, false);
+  if (!text) return;
+  if (*text == "all") {
+    devices.choice = TrainerDevices::Choice::all;
+    return;
+  }
+  if (parse_scalar(*text).type != ScalarType::integer)
+    throw reader.wrong("devices", node, devices_wanted, text);
+  devices.choice = TrainerDevices::Choice::count;
+  Rule at_least_one = rule;
+  at_least_one.minimum = 1;
+  read_value(reader, "devices", node, at_least_one, devices.count);
+}
+
+Shape devices_shape(const Rule& rule) {
+  Shape shape{.kind = Shape::Kind::either, .rule = rule};
+  shape.inner.push_back(shape_of(std::string(), Rule{.choices = {"all"}}));
+  shape.inner.push_back({.kind = Shape::Kind::integer, .rule = {.minimum = 1}});
+  shape.inner.push_back(shape_of(std::vector<std::int64_t>(), Rule{.minimum = 0}));
+  return shape;
+}
+
 } // namespace
 
 const Fields<TrainerFeatures>& fields_of(const TrainerFeatures*) {
@@ -178,6 +209,8 @@ const Fields<TrainerSpec>& fields_of(const TrainerSpec*) {
       field("checkpoint", &T::checkpoint, "how often to save the state"),
       field("seed", &T::seed, "seed of weights, batches and dropout"),
       field("threads", &T::threads, "threads to use; 0: as many as there are").range(0, 4096),
+      {"devices", "GPUs to train on together: all, how many, or which", read_devices,
+       devices_shape},
   };
   return fields;
 }

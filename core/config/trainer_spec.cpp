@@ -131,6 +131,18 @@ void check_loss(const TrainerSpec& spec, Checks& checks) {
   checks.positive("huber_delta", spec.huber_delta, 1e6);
 }
 
+void check_devices(const TrainerDevices& devices, Checks& checks) {
+  constexpr std::int64_t kMost = 1024; // ranks of one node
+  checks.count("devices", devices.count, 1, kMost);
+  if (devices.choice != TrainerDevices::Choice::list) return;
+  checks.add(!devices.ids.empty(), "devices", "names no device");
+  std::set<std::int64_t> seen;
+  for (const std::int64_t id : devices.ids) {
+    checks.count("devices", id, 0, kMost - 1);
+    checks.add(seen.insert(id).second, "devices", fmt::format("names {} twice", id));
+  }
+}
+
 } // namespace
 
 std::optional<TrainerSpecProblem> find_problem(const TrainerSpec& spec) {
@@ -159,6 +171,7 @@ std::optional<TrainerSpecProblem> find_problem(const TrainerSpec& spec) {
   checks.range("early_stopping.min_delta", spec.early_stopping.min_delta, 0.0, 1e6);
   checks.range("checkpoint.every_seconds", spec.checkpoint.every_seconds, 0.0, 1e9);
   checks.count("threads", spec.threads, 0, 4096);
+  check_devices(spec.devices, checks);
   return std::move(checks).found();
 }
 

@@ -100,6 +100,16 @@ struct TrainerCheckpoint {
   bool operator==(const TrainerCheckpoint&) const = default;
 };
 
+// `trainer.devices`: which GPUs train together; one process each. Not given: the first GPU, or the
+// CPU where there is none.
+struct TrainerDevices {
+  enum class Choice { first, all, count, list };
+  Choice choice = Choice::first;
+  std::int64_t count = 1;        // `devices: 2`; where there is no GPU, processes on the CPU
+  std::vector<std::int64_t> ids; // `devices: [0, 2]`: numbers among the GPUs that are visible
+  bool operator==(const TrainerDevices&) const = default;
+};
+
 // `trainer`
 struct TrainerSpec {
   TrainerKind kind = TrainerKind::classifier; // required in mlp.yaml
@@ -116,7 +126,8 @@ struct TrainerSpec {
   TrainerEarlyStopping early_stopping;
   TrainerCheckpoint checkpoint;
   std::uint64_t seed = 0;   // of weights, batches and dropout
-  std::int64_t threads = 0; // 0: as many as the job may use
+  std::int64_t threads = 0; // of all processes together; 0: as many as the job may use
+  TrainerDevices devices;
   bool operator==(const TrainerSpec&) const = default;
 };
 

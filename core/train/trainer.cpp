@@ -9,6 +9,7 @@
 #include "core/train/fit.hpp"
 #include "core/train/onnx_export.hpp"
 #include "core/train/training_data.hpp"
+#include "kernels/collective/collective.hpp"
 
 #include <fmt/format.h>
 
@@ -101,11 +102,12 @@ std::string epoch_line(const EpochReport& report) {
 class Trainer {
  public:
   Trainer(const config::TrainerSpec& spec, const TrainerFolders& folders,
-          const TrainerEvents& events)
-      : spec_(spec), folders_(folders), events_(events) {}
+          const TrainerEvents& events, const TrainerPlace& place)
+      : spec_(spec), folders_(folders), events_(events), place_(place),
+        first_(place.collective == nullptr || place.collective->rank() == 0) {}
 
   TrainerResult run(std::stop_token stop) {
-    make_directories(folders_.output);
+    if (first_) make_directories(folders_.output);
     std::vector<std::string> messages;
     data_ = load_training_data(spec_, folders_.data, messages);
     for (const std::string& text : messages)
@@ -115,7 +117,10 @@ class Trainer {
                         format_count(data_.test.size()),
                         format_count(static_cast<std::uint64_t>(data_.features.width()))));
     FitSpec fit = fit_spec(spec_, data_);
-    if (!folders_.checkpoints.empty()) {
+    if (place_.threads > 0) fit.threads = place_.threads;
+    fit.gpu = place_.gpu;
+    fit.collective = place_.collective;
+    if (first_ && !folders_.checkpoints.empty()) {
       make_directories(folders_.checkpoints);
       fit.checkpoint = folders_.checkpoints / "trainer.checkpoint";
     }
@@ -128,7 +133,7 @@ class Trainer {
     result_.validation_rows = static_cast<std::int64_t>(data_.validation.size());
     result_.test_rows = static_cast<std::int64_t>(data_.test.size());
     result_.parameters = fitted.network.parameter_count();
-    if (!result_.interrupted) {
+    if (first_ && !result_.interrupted) {
       report_metrics(fitted);
       write_model(fitted.network);
       if (!fit.checkpoint.empty()) mlp::remove_all(fit.checkpoint);
@@ -139,7 +144,7 @@ class Trainer {
 
  private:
   void message(std::string_view text) const {
-    if (events_.on_message) events_.on_message(text);
+    if (first_ && events_.on_message) events_.on_message(text);
   }
   void metric(const std::string& name, double value, std::int64_t step) const {
     if (events_.on_metric && std::isfinite(value)) events_.on_metric(name, value, step);
@@ -159,7 +164,7 @@ class Trainer {
     try {
       return train::fit(fit, data_.view(), callbacks, stop);
     } catch (const Error& error) {
-      if (error.kind() != ErrorKind::conflict || fit.checkpoint.empty()) throw;
+      if (error.kind() != ErrorKind::conflict) throw;
     }
     message("the checkpoint is of other settings or data; starts anew");
     fit.resume = false;
@@ -208,6 +213,8 @@ class Trainer {
   const config::TrainerSpec& spec_;
   const TrainerFolders& folders_;
   const TrainerEvents& events_;
+  const TrainerPlace& place_;
+  const bool first_; // of the ranks
   TrainingData data_;
   TrainerResult result_;
 };
@@ -215,10 +222,11 @@ class Trainer {
 } // namespace
 
 TrainerResult run_trainer(const config::TrainerSpec& spec, const TrainerFolders& folders,
-                          const TrainerEvents& events, std::stop_token stop) {
+                          const TrainerEvents& events, std::stop_token stop,
+                          const TrainerPlace& place) {
   config::check(spec);
   const auto start = std::chrono::steady_clock::now();
-  TrainerResult result = Trainer(spec, folders, events).run(std::move(stop));
+  TrainerResult result = Trainer(spec, folders, events, place).run(std::move(stop));
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }

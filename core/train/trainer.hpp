@@ -15,12 +15,23 @@
 #include <string_view>
 #include <vector>
 
+namespace mlp::kernels {
+class Collective;
+}
+
 namespace mlp::train {
 
 struct TrainerFolders {
   std::filesystem::path data;        // the dataset's root: a folder, or one CSV file
   std::filesystem::path output;      // model.onnx and metrics.json are written here; is created
   std::filesystem::path checkpoints; // is created; may be kept between runs; empty: no checkpoints
+};
+
+// Where a training runs.
+struct TrainerPlace {
+  int gpu = -1;                              // CUDA's number of the GPU; -1: the CPU
+  int threads = 0;                           // 0: as the settings have it
+  kernels::Collective* collective = nullptr; // to train with others, or null; see fit()
 };
 
 // Within an epoch, at most every 100 ms.
@@ -63,11 +74,12 @@ struct TrainerResult {
 // Blocks until done or stopped. If `checkpoints` holds the state of the same settings on the same
 // data, goes on from there with the same result, bit for bit, as without the interruption; the
 // file is removed once the model is written. Memory: the data set as 32-bit floats (pixels: bytes)
-// and the network. Throws mlp::Error: config for settings or data that do not fit (naming the key,
+// and the network. With a collective every rank calls it; rank 0 alone writes files and has events
+// and metrics. Throws mlp::Error: config for settings or data that do not fit (naming the key,
 // or the file and line), not_found, failed, integrity. Thread-safe for different folders.
 [[nodiscard]] TrainerResult run_trainer(const config::TrainerSpec& spec,
                                         const TrainerFolders& folders,
-                                        const TrainerEvents& events = {},
-                                        std::stop_token stop = {});
+                                        const TrainerEvents& events = {}, std::stop_token stop = {},
+                                        const TrainerPlace& place = {});
 
 } // namespace mlp::train
