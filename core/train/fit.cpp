@@ -470,8 +470,11 @@ FitResult fit(const FitSpec& spec, const Dataset& data, const FitCallbacks& call
   check(spec, data);
   return with_device_errors([&] {
     bool shared = false;
+    // Outlives the handlers: work that is queued on a GPU may wait for others until abort().
+    std::optional<Fit> training;
     try {
-      return Fit(spec, data, callbacks, std::move(stop), shared).run();
+      training.emplace(spec, data, callbacks, std::move(stop), shared);
+      return training->run();
     } catch (const Error& error) {
       // All ranks refuse a checkpoint and unequal weights together; they may begin anew together.
       shared = shared || error.kind() == ErrorKind::conflict ||

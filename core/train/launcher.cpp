@@ -256,7 +256,10 @@ std::optional<RankPlace> rank_place() {
 
 std::unique_ptr<kernels::Collective> join_ranks(const RankPlace& place) {
   if (place.size == 1) return nullptr;
-  return with_device_errors([&] { return kernels::make_ring(place.meeting); });
+  return with_device_errors([&] {
+    return place.gpu < 0 ? kernels::make_ring(place.meeting)
+                         : kernels::make_nccl(place.meeting, place.gpu);
+  });
 }
 
 void report_end(const RankPlace& place, const Error& error, const kernels::Collective* collective) {

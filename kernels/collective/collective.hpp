@@ -76,4 +76,10 @@ class Collective {
 // (naming those that are missing) or the address is not to be had, invalid for options.
 [[nodiscard]] std::unique_ptr<Collective> make_ring(const CollectiveOptions& options);
 
+// NCCL, for CUDA device number `gpu`: reductions run on a stream of their own beside the caller's.
+// What is on the host goes through a ring. As make_ring(); unavailable also where mlp was built
+// without CUDA or NCCL is not installed. Destroy it, or call abort(), before what its reductions
+// are queued on: a reduction that waits for a lost rank ends by that alone.
+[[nodiscard]] std::unique_ptr<Collective> make_nccl(const CollectiveOptions& options, int gpu);
+
 } // namespace mlp::kernels

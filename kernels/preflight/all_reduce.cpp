@@ -1,46 +1,14 @@
-// The all-reduce over all GPUs: NCCL, one communicator a GPU in this one process. Its header is not
-// part of the CUDA Toolkit, so the few functions are declared here (NCCL 2, nccl.h).
-#include "kernels/cuda/library.hpp"
+// The all-reduce over all GPUs: NCCL, one communicator a GPU in this one process.
+#include "kernels/cuda/nccl.hpp"
 #include "kernels/preflight/timing.hpp"
 
 namespace mlp::kernels::preflight {
 
 namespace {
 
-using Comm = void*;
-constexpr int nccl_float32 = 7, nccl_sum = 0;
-
-struct Nccl {
-  const cuda::Library library{
-      "NCCL", {"libnccl.so.2"}, "install it: apt install libnccl2 (NVIDIA's repository)"};
-  int (*init_all)(Comm*, int, const int*) = nullptr;
-  int (*destroy)(Comm) = nullptr;
-  int (*group_start)() = nullptr;
-  int (*group_end)() = nullptr;
-  int (*all_reduce)(const void*, void*, std::size_t, int, int, Comm, cudaStream_t) = nullptr;
-  const char* (*words)(int) = nullptr;
-
-  Nccl() {
-    init_all = library.function<int(Comm*, int, const int*)>("ncclCommInitAll");
-    destroy = library.function<int(Comm)>("ncclCommDestroy");
-    group_start = library.function<int()>("ncclGroupStart");
-    group_end = library.function<int()>("ncclGroupEnd");
-    all_reduce =
-        library.function<int(const void*, void*, std::size_t, int, int, Comm, cudaStream_t)>(
-            "ncclAllReduce");
-    words = library.function<const char*(int)>("ncclGetErrorString");
-  }
-};
-
-const Nccl& nccl() {
-  static const Nccl library;
-  return library;
-}
-
-void check_nccl(int status, const char* what) {
-  if (status != 0)
-    throw Error(ErrorKind::failed, std::string("cannot ") + what + ": " + nccl().words(status));
-}
+using cuda::check_nccl;
+using cuda::nccl;
+using Comm = cuda::Nccl::Comm;
 
 // One GPU's part: buffers, stream, events. Made and destroyed with its GPU selected.
 struct Rank {
@@ -97,8 +65,9 @@ class AllReduce {
       int failed = 0;
       for (std::size_t i_rank = 0; i_rank < ranks_.size() && failed == 0; ++i_rank) {
         const Rank& rank = *ranks_[i_rank];
-        failed = nccl().all_reduce(rank.send.data(), rank.receive.data(), size(), nccl_float32,
-                                   nccl_sum, comms_[i_rank], rank.stream.get());
+        failed =
+            nccl().all_reduce(rank.send.data(), rank.receive.data(), size(), cuda::Nccl::kFloat32,
+                              cuda::Nccl::kSum, comms_[i_rank], rank.stream.get());
       }
       const int ended = nccl().group_end(); // also after a failure: a group must not stay open
       check_nccl(failed, "queue an all-reduce");
