@@ -160,6 +160,8 @@ void run(Session& session) {
                                  "the built-in trainer and the native runtime do not run"));
   checks.push_back(check_library("libgit2", {"libgit2.so.1.5", "libgit2.so.1.7", "libgit2.so"},
                                  "libgit2-1.5", "runs do not record the commit"));
+  checks.push_back(check_library("libcurl", {"libcurl.so.4", "libcurl-gnutls.so.4"}, "libcurl4",
+                                 "s3: and http: remotes are not reached"));
   checks.push_back(check_gpu());
   checks.push_back(guarded("settings", [&] {
     static_cast<void>(session.settings());
