@@ -19,6 +19,8 @@
 //    an index that a kernel reads (a label, a row) has to be in range.
 #pragma once
 
+#include "kernels/expression.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -245,6 +247,12 @@ class Device {
                           float* y) = 0;
   virtual void activation_backward(Stream stream, Activation kind, std::int64_t size,
                                    const float* x, const float* dy, float* dx) = 0;
+
+  // y = spec's expression of the inputs, each of which is at least as large as its strides reach. y
+  // may be an input that has y's strides. Buffers need no alignment; a multiple of 16 bytes is
+  // fastest.
+  virtual void elementwise(Stream stream, const ElementwiseSpec& spec, const float* const* inputs,
+                           float* y) = 0;
 
   // Fused end of a dense layer. forward: z (rows x cols) is read, z + bias is written back to z if
   // bias is not null, y may be z unless the activation is gelu and a backward pass follows.

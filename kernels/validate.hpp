@@ -99,6 +99,41 @@ inline std::int64_t check(const PoolSpec& s) {
   return out;
 }
 
+// The elements of the result.
+inline std::int64_t check(const ElementwiseSpec& s) {
+  if (s.rank < 0 || s.rank > kMaxAxes || s.inputs < 0 || s.inputs > kMaxInputs || s.count < 1 ||
+      s.count > kMaxSteps)
+    invalid("an expression has too many axes, inputs or steps");
+  bool stored[kTemporaries] = {};
+  const auto readable = [&](const ElementOperand& operand) {
+    switch (operand.from) {
+    case ElementOperand::From::number:
+      return true;
+    case ElementOperand::From::input:
+      return operand.index < s.inputs;
+    case ElementOperand::From::temporary:
+      return operand.index < kTemporaries && stored[operand.index];
+    }
+    return false;
+  };
+  for (int i = 0; i < s.count; ++i) {
+    const ElementStep& step = s.step[i];
+    if (step.op > ElementOp::softplus) invalid("an expression has an unknown step");
+    if (i == 0 && step.op != ElementOp::load) invalid("an expression does not begin with a load");
+    if (step.op == ElementOp::store) {
+      if (step.b.from != ElementOperand::From::temporary || step.b.index >= kTemporaries)
+        invalid("an expression stores into what is no register");
+      stored[step.b.index] = true;
+    } else if (!readable(step.b) || (step.op == ElementOp::select && !readable(step.c))) {
+      invalid("an expression reads an input or a register that it does not have");
+    }
+  }
+  std::int64_t size = 1;
+  for (int axis = 0; axis < s.rank; ++axis)
+    size = elements("an expression", {size, s.shape[axis]});
+  return size;
+}
+
 // The elements of the batch.
 inline std::int64_t check(const GatherSpec& s, const float* mean, const float* scale) {
   const bool to_float = s.source == DType::u8 || s.source == DType::f32;

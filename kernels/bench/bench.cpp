@@ -70,6 +70,7 @@ class Bench {
     conv("conv 1x1",
          {.batch = 32, .channels = 64, .out_channels = 64, .in = {28, 28}, .window = {.rank = 2}});
     layers();
+    expressions();
     losses();
     optimizers();
     batches();
@@ -282,6 +283,51 @@ class Bench {
                      .window = {.rank = 2, .kernel = {2, 2}, .stride = {2, 2}}},
                     x.as<float>(), y.as<float>());
     });
+  }
+
+  // What the ONNX runtime makes of neighbouring elementwise nodes.
+  void expressions() {
+    using From = ElementOperand::From;
+    constexpr std::int64_t kRows = 4096;
+    constexpr std::int64_t kCols = 1024;
+    constexpr std::int64_t kBytes = kRows * kCols * 4;
+    const Buffer x = floats(kRows * kCols);
+    const Buffer r = floats(kRows * kCols);
+    const Buffer columns = floats(kCols);
+    const Buffer y = floats(kRows * kCols);
+    const float* inputs[] = {x.as<float>(), r.as<float>(), columns.as<float>()};
+    const auto input = [](std::uint8_t index) {
+      return ElementOperand{.from = From::input, .index = index};
+    };
+    const ElementOperand saved{.from = From::temporary};
+    const auto measure = [&](const char* name, int used, std::int64_t bytes,
+                             std::initializer_list<ElementStep> steps) {
+      ElementwiseSpec s{.rank = 2, .shape = {kRows, kCols}, .inputs = used};
+      dense_strides(2, s.shape, s.out);
+      dense_strides(2, s.shape, s.input[0]);
+      dense_strides(2, s.shape, s.input[1]);
+      s.input[2][1] = 1;
+      for (const ElementStep& step : steps)
+        s.step[s.count++] = step;
+      move(std::string("elementwise ") + name, bytes,
+           [&] { device_->elementwise(stream_, s, inputs, y.as<float>()); });
+    };
+    measure("x + r, relu", 2, 3 * kBytes,
+            {{ElementOp::load, input(0)}, {ElementOp::add, input(1)}, {ElementOp::relu}});
+    measure(
+        "x * column + r", 3, 3 * kBytes,
+        {{ElementOp::load, input(0)}, {ElementOp::multiply, input(2)}, {ElementOp::add, input(1)}});
+    measure("x * sigmoid(x)", 1, 2 * kBytes,
+            {{ElementOp::load, input(0)},
+             {ElementOp::store, saved},
+             {ElementOp::sigmoid},
+             {ElementOp::multiply, saved}});
+    measure("clip(x * 0.2 + 0.5)", 1, 2 * kBytes,
+            {{ElementOp::load, input(0)},
+             {ElementOp::multiply, {.number = 0.2F}},
+             {ElementOp::add, {.number = 0.5F}},
+             {ElementOp::maximum, {.number = 0.0F}},
+             {ElementOp::minimum, {.number = 1.0F}}});
   }
 
   void losses() {

@@ -88,6 +88,7 @@ void check_matmul(Device& device, Report& report);
 void check_conv(Device& device, Report& report);
 void check_pool(Device& device, Report& report);
 void check_activation(Device& device, Report& report);
+void check_elementwise(Device& device, Report& report);
 void check_epilogue(Device& device, Report& report);
 void check_batch_norm(Device& device, Report& report);
 void check_loss(Device& device, Report& report);

@@ -91,6 +91,7 @@ int run(const char* name, Device& device, Device& second) {
   check_conv(device, report);
   check_pool(device, report);
   check_activation(device, report);
+  check_elementwise(device, report);
   check_epilogue(device, report);
   check_batch_norm(device, report);
   check_loss(device, report);

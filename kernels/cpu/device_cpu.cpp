@@ -72,6 +72,11 @@ class CpuDevice final : public Device {
       cpu::activation_backward(pool_, kind, size, x, dy, dx);
   }
 
+  void elementwise(Stream, const ElementwiseSpec& s, const float* const* inputs,
+                   float* y) override {
+    if (check(s) != 0) cpu::elementwise(pool_, merge_axes(s), inputs, y);
+  }
+
   void epilogue(Stream, const EpilogueSpec& s, const StepState* state, const float* bias, float* z,
                 float* y) override {
     check(s, state);

@@ -18,6 +18,10 @@ void apply_activation(Activation kind, std::int64_t size, const float* x, float*
 void apply_activation_backward(Activation kind, std::int64_t size, const float* x, const float* dy,
                                float* dx) noexcept;
 
+// The axes have been merged.
+void elementwise(ThreadPool& pool, const ElementwiseSpec& spec, const float* const* inputs,
+                 float* y);
+
 void epilogue(ThreadPool& pool, const EpilogueSpec& spec, const StepState* state, const float* bias,
               float* z, float* y);
 void epilogue_backward(ThreadPool& pool, const EpilogueSpec& spec, const StepState* state,

@@ -224,6 +224,11 @@ class CudaDevice final : public Device {
       cuda::activation_backward(queue(stream), kind, size, x, dy, dx);
   }
 
+  void elementwise(Stream stream, const ElementwiseSpec& s, const float* const* inputs,
+                   float* y) override {
+    if (check(s) != 0) cuda::elementwise(queue(stream), merge_axes(s), inputs, y);
+  }
+
   void epilogue(Stream stream, const EpilogueSpec& s, const StepState* state, const float* bias,
                 float* z, float* y) override {
     check(s, state);

@@ -26,6 +26,9 @@ void activation(const Queue& q, Activation kind, std::int64_t size, const float*
 void activation_backward(const Queue& q, Activation kind, std::int64_t size, const float* x,
                          const float* dy, float* dx);
 
+// The axes have been merged.
+void elementwise(const Queue& q, const ElementwiseSpec& spec, const float* const* inputs, float* y);
+
 void epilogue(const Queue& q, const EpilogueSpec& spec, const StepState* state, const float* bias,
               float* z, float* y);
 void epilogue_backward(const Queue& q, const EpilogueSpec& spec, const StepState* state,

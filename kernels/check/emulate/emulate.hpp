@@ -20,11 +20,13 @@
 #undef __host__
 #undef __shared__
 #undef __forceinline__
+#undef __grid_constant__
 #undef __launch_bounds__
 #define __global__
 #define __device__
 #define __host__
 #define __forceinline__ inline
+#define __grid_constant__
 #define __launch_bounds__(...)
 #define __shared__ static // one block runs at a time
 
