@@ -3,7 +3,11 @@
 #include "kernels/cuda/plans.hpp"
 
 #include "kernels/check/emulate/emulate.hpp"
+#include "kernels/cuda/math.cuh"
 #include "kernels/cuda/streams.hpp"
+
+#include <algorithm>
+#include <vector>
 
 namespace mlp::kernels::cuda {
 
@@ -25,6 +29,7 @@ class Matmul final : public MatmulPlan {
     MatmulSpec bare = spec;
     bare.bias = false;
     bare.activation = Activation::none;
+    bare.dtype = DType::f32;
     plan_ = library_->cpu->plan(bare);
   }
   std::size_t workspace_bytes() const noexcept override { return 0; }
@@ -33,9 +38,16 @@ class Matmul final : public MatmulPlan {
     if (spec_.m == 0 || spec_.n == 0 || spec_.batch == 0) return;
     const Queue& q = context_.streams->at(stream).queue();
     if (spec_.k != 0)
-      emulate::submit(q.stream, [=, this] { plan_->run({}, a, b, nullptr, c, nullptr); });
+      emulate::submit(q.stream, [=, this] {
+        if (spec_.dtype == DType::bf16)
+          multiply_bf16(static_cast<const Bf16*>(a), static_cast<const Bf16*>(b),
+                        static_cast<Bf16*>(c));
+        else
+          plan_->run({}, a, b, nullptr, c, nullptr);
+      });
     finish(q,
-           {.batch = spec_.batch,
+           {.dtype = spec_.dtype,
+            .batch = spec_.batch,
             .rows = spec_.m,
             .cols = spec_.n,
             .ld = spec_.ldc != 0 ? spec_.ldc : spec_.n,
@@ -46,6 +58,28 @@ class Matmul final : public MatmulPlan {
   }
 
  private:
+  // The sums are in float, as cuBLASLt's are.
+  void multiply_bf16(const Bf16* a, const Bf16* b, Bf16* c) const {
+    const auto extent = [&](std::int64_t rows, std::int64_t cols, std::int64_t ld,
+                            std::int64_t stride) {
+      return static_cast<std::size_t>(stride * (spec_.batch - 1) +
+                                      rows * std::max(ld, cols)); // ld 0: dense
+    };
+    const auto widen = [](const Bf16* from, std::size_t size) {
+      std::vector<float> values(size);
+      std::transform(from, from + size, values.begin(), [](Bf16 v) { return to_float(v); });
+      return values;
+    };
+    const MatmulSpec& s = spec_;
+    const auto wide_a = widen(a, s.transpose_a ? extent(s.k, s.m, s.lda, s.stride_a)
+                                               : extent(s.m, s.k, s.lda, s.stride_a));
+    const auto wide_b = widen(b, s.transpose_b ? extent(s.n, s.k, s.ldb, s.stride_b)
+                                               : extent(s.k, s.n, s.ldb, s.stride_b));
+    auto wide_c = widen(c, extent(s.m, s.n, s.ldc, s.stride_c));
+    plan_->run({}, wide_a.data(), wide_b.data(), nullptr, wide_c.data(), nullptr);
+    std::transform(wide_c.begin(), wide_c.end(), c, [](float v) { return from_float<Bf16>(v); });
+  }
+
   Context context_;
   std::shared_ptr<MatmulLibrary> library_;
   MatmulSpec spec_;
