@@ -174,6 +174,12 @@ Judged judge_one(std::span<const Subject> gpus, std::span<const Measured> figure
   return judged;
 }
 
+void add(std::vector<Finding>& findings, Verdict verdict, std::string_view text) {
+  Finding& added = findings.emplace_back();
+  added.verdict = verdict;
+  added.text = text;
+}
+
 void judge_ecc(const Subject& gpu, std::vector<Finding>& findings) {
   const Gpu& now = gpu.after;
   if (now.ecc_uncorrected.value_or(0) > 0)
@@ -181,11 +187,11 @@ void judge_ecc(const Subject& gpu, std::vector<Finding>& findings) {
                                                    "loaded",
                                                    *now.ecc_uncorrected)});
   if (now.remap_pending.value_or(false))
-    findings.push_back({Verdict::fail, "memory rows wait to be remapped: reset the GPU"});
+    add(findings, Verdict::fail, "memory rows wait to be remapped: reset the GPU");
   if (now.remap_failed.value_or(false))
-    findings.push_back({Verdict::fail, "a memory row could not be remapped: replace the board"});
+    add(findings, Verdict::fail, "a memory row could not be remapped: replace the board");
   if (now.retirement_pending.value_or(false))
-    findings.push_back({Verdict::fail, "memory pages wait to be retired: reset the GPU"});
+    add(findings, Verdict::fail, "memory pages wait to be retired: reset the GPU");
   if (now.ecc_corrected && gpu.before.ecc_corrected &&
       *now.ecc_corrected > *gpu.before.ecc_corrected)
     findings.push_back(
@@ -315,7 +321,7 @@ std::vector<Finding> judge_health(const Subject& gpu, std::span<const Subject> a
   judge_links(gpu, all, findings);
   judge_heat(gpu, findings);
   if (gpu.before.ecc && !*gpu.before.ecc)
-    findings.push_back({Verdict::unmeasured, "ECC is off: memory errors are not counted"});
+    add(findings, Verdict::unmeasured, "ECC is off: memory errors are not counted");
   if (gpu.before.processes && !gpu.before.processes->empty())
     findings.push_back(
         {Verdict::unmeasured, fmt::format("{} other processes use it: figures may be "
@@ -344,7 +350,7 @@ Report judge(std::span<const Subject> gpus, std::span<const Measured> figures) {
       measured = measured || own.figures.back().verdict != Verdict::unmeasured;
     }
     if (!measured) {
-      own.findings.push_back({Verdict::fail, "nothing could be measured"});
+      add(own.findings, Verdict::fail, "nothing could be measured");
       own.verdict = Verdict::fail;
     }
     report.verdict = std::max(report.verdict, own.verdict);
