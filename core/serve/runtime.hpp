@@ -19,6 +19,8 @@ class Runtime {
 
   // Names, types and shapes of inputs and outputs; valid as long as the object.
   [[nodiscard]] virtual const model::Signature& signature() const noexcept = 0;
+  // What it computes on: "cpu", "cuda:0".
+  [[nodiscard]] virtual std::string_view device() const noexcept { return "cpu"; }
 
   // Computes the outputs named in `outputs` (empty: all, in the signature's order). Inputs come in
   // any order. Blocks while it computes. Thread-safe: may be called from many threads at once.
@@ -34,6 +36,9 @@ void check_inputs(const model::Signature& signature, std::span<const model::Name
 
 struct RuntimeOptions {
   int threads = 0; // for one infer(); 0: the number of CPUs
+  // "cpu", "cuda" (the first GPU that this process sees), "cuda:N", or "auto": a GPU where there is
+  // one that can run the model, else the CPU.
+  std::string device = "cpu";
 };
 
 // A kind of runtime, by name ("native").
@@ -43,7 +48,9 @@ class RuntimeFactory {
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;
   // True if a model folder or file is of a format that this runtime reads.
   [[nodiscard]] virtual bool accepts(const std::filesystem::path& model) const = 0;
-  // Throws Error: not_found, config (not a model, or an operator it lacks, by name).
+  // Throws Error: not_found, config (not a model, or an operator it lacks, by name), usage (a
+  // device that this runtime does not know), unreachable (the device is not there, or a library
+  // that it needs is not installed).
   [[nodiscard]] virtual std::unique_ptr<Runtime> load(const std::filesystem::path& model,
                                                       const RuntimeOptions& options) const = 0;
 };

@@ -1,10 +1,11 @@
-// Runs ONNX's own backend tests on the native runtime: onnx_node_test [-v] FOLDER...
+// Runs ONNX's own backend tests on the native runtime: onnx_node_test [-v] [--cuda] FOLDER...
 //
 // A test is a folder with model.onnx and test_data_set_N/{input,output}_I.pb. Each model is run as
 // it stands, optimised, and through the Runtime interface, and compared with the tolerance of
 // ONNX's own runner. A model with an operator that the runtime lacks must be refused with the
 // operator's name; anything else that does not pass must stand in `exceptions` below, with the
-// reason.
+// reason. With --cuda each model also runs on a GPU: four times, so that the call that is recorded
+// and those that are played again are compared too.
 #include "backends/runtime/native/floats.hpp"
 #include "backends/runtime/native/native.hpp"
 #include "backends/runtime/native/numbers.hpp"
@@ -20,6 +21,8 @@
 #include <cmath>
 #include <cstdio>
 #include <map>
+#include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -148,8 +151,42 @@ void restore_types(std::span<Value> values, std::span<const Type> declared) {
     if (values[i].type == Type::u16 && declared[i] == Type::bf16) values[i].type = Type::bf16;
 }
 
+struct Accelerator {
+  kernels::Device& device;
+  std::set<std::string> operators; // that have run there
+  int models = 0, recorded = 0;
+};
+
+std::string run_accelerated(std::string_view bytes, kernels::Device& host, Accelerator& accelerator,
+                            std::span<const Value> inputs, std::span<const Value> outputs) {
+  const Program program(bytes, host, {}, true, &accelerator.device);
+  Program::Context context(program);
+  for (int call = 0; call < 4; ++call) {
+    std::vector<Value> copies;
+    for (const Value& input : inputs)
+      copies.push_back(context.memory().import(export_tensor(input)));
+    for (std::size_t i = 0; i < copies.size(); ++i) // types that a boundary has no word for
+      copies[i] = to_data_type(inputs[i].type) ? copies[i] : inputs[i];
+    const std::string what = compare(context.run(copies), outputs);
+    context.clear();
+    if (!what.empty())
+      return fmt::format("on {}, call {}: {}", accelerator.device.name(), call, what);
+  }
+  bool any = false;
+  const std::vector<std::string> names = program.step_names();
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const Place place = program.step_places()[i];
+    if (place != Place::device && place != Place::moves) continue;
+    any = true;
+    accelerator.operators.insert(names[i]);
+  }
+  if (any) ++accelerator.models;
+  if (context.replays() > 0) ++accelerator.recorded;
+  return {};
+}
+
 // Empty if the test passes.
-std::string run_test(const fs::path& folder, kernels::Device& device) {
+std::string run_test(const fs::path& folder, kernels::Device& device, Accelerator* accelerator) {
   const std::string bytes = read_file(folder / "model.onnx");
   const Program optimized(bytes, device);
   const Program plain(bytes, device, {}, false);
@@ -168,6 +205,8 @@ std::string run_test(const fs::path& folder, kernels::Device& device) {
     if (what.empty()) what = run_program(optimized, inputs, outputs);
     if (what.empty() && has_boundary_types(optimized))
       what = run_interface(folder / "model.onnx", inputs, outputs);
+    if (what.empty() && accelerator != nullptr)
+      what = run_accelerated(bytes, device, *accelerator, inputs, outputs);
     if (!what.empty()) return what;
   }
   return sets > 0 ? "" : "no test data";
@@ -178,11 +217,12 @@ struct Counts {
   std::map<std::string, int> lacking;
 };
 
-void judge(const fs::path& folder, kernels::Device& device, bool verbose, Counts& counts) {
+void judge(const fs::path& folder, kernels::Device& device, Accelerator* accelerator, bool verbose,
+           Counts& counts) {
   const std::string name = folder.filename().string();
   std::string what;
   try {
-    what = run_test(folder, device);
+    what = run_test(folder, device, accelerator);
   } catch (const Error& error) {
     what = error.message();
     for (const std::string& context : error.contexts())
@@ -221,18 +261,39 @@ int main(int argc, char** argv) {
   bool verbose = false;
   Counts counts;
   const auto device = kernels::make_cpu_device(1);
+  std::unique_ptr<kernels::Device> gpu;
+  std::optional<Accelerator> accelerator;
   for (int i = 1; i < argc; ++i) {
     if (std::string_view(argv[i]) == "-v") {
       verbose = true;
       continue;
     }
+    if (std::string_view(argv[i]) == "--cuda") {
+      if (const auto status = kernels::cuda_status(); status.devices == 0) {
+        std::printf("skipped: no CUDA device: %s\n", status.reason.c_str());
+        return 77;
+      }
+      gpu = kernels::make_cuda_device(0);
+      accelerator.emplace(Accelerator{*gpu, {}});
+      continue;
+    }
     for (const fs::path& test : find_tests(argv[i]))
-      judge(test, *device, verbose, counts);
+      judge(test, *device, accelerator ? &*accelerator : nullptr, verbose, counts);
   }
   if (verbose)
     for (const auto& [op, count] : counts.lacking)
       std::printf("lacks %s: %d\n", op.c_str(), count);
   std::printf("%d passed, %d refused for an operator that is lacking, %d exceptions, %d failed\n",
               counts.passed, counts.unsupported, counts.excepted, counts.failed);
-  return counts.failed == 0 && counts.passed > 0 ? 0 : 1;
+  bool offloaded = true;
+  if (accelerator) {
+    std::string names;
+    for (const std::string& name : accelerator->operators)
+      names += " " + name;
+    if (verbose) std::printf("ran on %s:%s\n", gpu->name(), names.c_str());
+    std::printf("%d models ran on %s, %d of them recorded and played again\n", accelerator->models,
+                gpu->name(), accelerator->recorded);
+    offloaded = accelerator->models >= 200 && accelerator->recorded >= 200;
+  }
+  return counts.failed == 0 && counts.passed > 0 && offloaded ? 0 : 1;
 }

@@ -4,9 +4,11 @@
 
 #include "backends/runtime/native/value.hpp"
 #include "core/model/tensor.hpp"
+#include "kernels/expression.hpp"
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,6 +27,13 @@ inline constexpr ValueId kAbsent = -1; // an optional input or output that is le
 
 enum class FusedActivation : std::uint8_t { none, relu, gelu, tanh, sigmoid };
 
+// Elementwise nodes that an accelerator computes in one pass over the node's inputs, as float.
+struct Expression {
+  std::vector<kernels::ElementStep> steps;
+  std::size_t least_rank = 0;   // of the result: what numbers that became part of steps had
+  std::vector<std::string> ops; // for people
+};
+
 struct Node {
   std::string name;   // as in the file; may be empty
   std::string domain; // "" is ONNX's own
@@ -36,6 +45,7 @@ struct Node {
   // Set by the optimiser: an activation on output 0, and a bias as an input the operator lacks.
   FusedActivation activation = FusedActivation::none;
   bool fused_bias = false;
+  std::shared_ptr<const Expression> expression; // set by fuse_elementwise()
 };
 
 // "node 'conv1' (Conv)", or by its first output's name when it has none.

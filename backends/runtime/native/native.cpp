@@ -4,12 +4,15 @@
 #include "backends/runtime/native/program.hpp"
 #include "core/base/error.hpp"
 #include "core/base/fs.hpp"
+#include "core/base/log.hpp"
 #include "core/base/text.hpp"
 #include "kernels/device.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <condition_variable>
 #include <thread>
 
 namespace mlp::native {
@@ -20,9 +23,16 @@ using model::NamedTensor;
 
 class NativeRuntime final : public serve::Runtime {
  public:
-  NativeRuntime(std::string_view bytes, int threads)
-      : device_(kernels::make_cpu_device(threads)), program_(bytes, *device_) {
+  // accelerator: null, or what the model is to run on.
+  NativeRuntime(std::string_view bytes, int threads, std::unique_ptr<kernels::Device> accelerator)
+      : device_(kernels::make_cpu_device(threads)), accelerator_(std::move(accelerator)),
+        program_(bytes, *device_, {}, true, accelerator_.get()) {
     check_types();
+    if (accelerator_ != nullptr) check_libraries();
+  }
+
+  std::string_view device() const noexcept override {
+    return accelerator_ != nullptr ? accelerator_->name() : device_->name();
   }
 
   const model::Signature& signature() const noexcept override { return program_.signature(); }
@@ -47,32 +57,73 @@ class NativeRuntime final : public serve::Runtime {
   }
 
  private:
-  // A context of the pool, for one call.
+  // A context of the pool, for one call. An accelerator does one thing after the other, so that
+  // there are two contexts, one to copy while the other computes; a call waits for one.
   class Lease {
    public:
     explicit Lease(const NativeRuntime& owner) : owner_(owner) {
       {
-        const std::lock_guard lock(owner_.mutex_);
+        std::unique_lock lock(owner_.mutex_);
+        if (owner_.accelerator_ != nullptr)
+          owner_.given_back_.wait(lock, [&] { return owner_.lent_ < kAccelerated; });
+        ++owner_.lent_;
         if (!owner_.contexts_.empty()) {
           context_ = std::move(owner_.contexts_.back());
           owner_.contexts_.pop_back();
         }
       }
-      if (context_ == nullptr) context_ = std::make_unique<Program::Context>(owner_.program_);
+      if (context_ != nullptr) return;
+      try {
+        context_ = std::make_unique<Program::Context>(owner_.program_);
+      } catch (const kernels::Error& error) {
+        give_back();
+        throw Error(ErrorKind::failed, error.what()).with_hint(error.hint());
+      } catch (...) {
+        give_back();
+        throw;
+      }
     }
     ~Lease() {
       context_->clear();
-      const std::lock_guard lock(owner_.mutex_);
-      if (owner_.contexts_.size() < owner_.most_contexts_)
-        owner_.contexts_.push_back(std::move(context_));
+      give_back();
     }
     Lease(const Lease&) = delete;
     Program::Context* operator->() const noexcept { return context_.get(); }
 
    private:
+    static constexpr int kAccelerated = 2;
+
+    void give_back() {
+      {
+        const std::lock_guard lock(owner_.mutex_);
+        --owner_.lent_;
+        if (context_ != nullptr && owner_.contexts_.size() < owner_.most_contexts_)
+          owner_.contexts_.push_back(std::move(context_));
+      }
+      if (owner_.accelerator_ != nullptr) owner_.given_back_.notify_one();
+    }
+
     const NativeRuntime& owner_;
     std::unique_ptr<Program::Context> context_;
   };
+
+  // What the accelerator loads at its first product or convolution is missed now, not by a request.
+  void check_libraries() const {
+    bool multiplies = false;
+    bool convolves = false;
+    const std::vector<Place> places = program_.step_places();
+    const std::vector<std::string> names = program_.step_names();
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (places[i] != Place::device) continue;
+      multiplies = multiplies || names[i].starts_with("MatMul") || names[i].starts_with("Gemm");
+      convolves = convolves || names[i].starts_with("Conv");
+    }
+    if (multiplies)
+      static_cast<void>(accelerator_->plan(kernels::MatmulSpec{.m = 8, .n = 8, .k = 8}));
+    kernels::ConvSpec conv;
+    conv.in[0] = conv.in[1] = 8;
+    if (convolves) static_cast<void>(accelerator_->plan(conv));
+  }
 
   void check_types() const {
     const auto check = [](const char* what, const auto& specs, std::span<const Type> types) {
@@ -117,11 +168,45 @@ class NativeRuntime final : public serve::Runtime {
   }
 
   std::unique_ptr<kernels::Device> device_;
+  std::unique_ptr<kernels::Device> accelerator_; // null: none
   Program program_;
   mutable std::mutex mutex_;
+  mutable std::condition_variable given_back_;
+  mutable int lent_ = 0;
   mutable std::vector<std::unique_ptr<Program::Context>> contexts_;
   const std::size_t most_contexts_ = std::max(2U, std::thread::hardware_concurrency());
 };
+
+// Null for the CPU. Throws kernels::Error where there is no such GPU.
+std::unique_ptr<kernels::Device> open_accelerator(std::string_view device) {
+  constexpr std::string_view kNumbered = "cuda:";
+  if (device == "cpu") return nullptr;
+  if (device == "cuda") return kernels::make_cuda_device(0);
+  std::uint16_t ordinal = 0;
+  const char* end = device.data() + device.size();
+  if (device.starts_with(kNumbered)) {
+    const auto [rest, error] = std::from_chars(device.data() + kNumbered.size(), end, ordinal);
+    if (error == std::errc() && rest == end) return kernels::make_cuda_device(ordinal);
+  }
+  throw Error(ErrorKind::usage, fmt::format("unknown device '{}'", printable(device)))
+      .with_hint("auto, cpu, cuda or cuda:N");
+}
+
+// With "auto", what keeps a GPU from running the model is said, and the CPU does it.
+std::unique_ptr<NativeRuntime> make_runtime(std::string_view bytes,
+                                            const serve::RuntimeOptions& options) {
+  if (options.device != "auto")
+    return std::make_unique<NativeRuntime>(bytes, options.threads,
+                                           open_accelerator(options.device));
+  if (kernels::cuda_status().devices > 0) {
+    try {
+      return std::make_unique<NativeRuntime>(bytes, options.threads, open_accelerator("cuda"));
+    } catch (const kernels::Error& error) {
+      log_warning(fmt::format("the model runs on the CPU: {}", error.what()));
+    }
+  }
+  return std::make_unique<NativeRuntime>(bytes, options.threads, nullptr);
+}
 
 bool is_onnx_file(const fs::path& path) {
   std::error_code error;
@@ -166,9 +251,11 @@ class NativeFactory final : public serve::RuntimeFactory {
       std::string bytes;
       try {
         bytes = read_file(*file, limits.file_bytes);
-        return std::make_unique<NativeRuntime>(bytes, options.threads);
+        return make_runtime(bytes, options);
       } catch (const kernels::Error& failure) {
-        throw Error(ErrorKind::failed, failure.what()).with_hint(failure.hint());
+        const bool missing = failure.kind() == kernels::ErrorKind::unavailable;
+        throw Error(missing ? ErrorKind::unreachable : ErrorKind::failed, failure.what())
+            .with_hint(failure.hint());
       } catch (const std::bad_alloc&) {
         throw Error(ErrorKind::failed, "the machine has not enough memory for the model");
       }

@@ -1,4 +1,5 @@
 // Conv on the device. Weights that are constant are laid out for the device once a shape.
+#include "backends/runtime/native/device_copy.hpp"
 #include "backends/runtime/native/elementwise.hpp"
 #include "backends/runtime/native/families.hpp"
 #include "backends/runtime/native/fused.hpp"
@@ -50,9 +51,10 @@ class Conv {
       dims.push_back(placed.out[i]);
     Value& out = call.out(0, Type::f32, dims);
     if (out.count == 0) return;
-    if (w.count == 0) return fill_empty(bias, out);
+    if (w.count == 0) return fill_empty(bias, call, out);
 
-    const auto prepared = prepare(x, w, bias != nullptr, placed, call.memory());
+    const auto prepared = prepare(x, w, bias != nullptr, placed, call);
+    call.keep(prepared);
     void* workspace = nullptr;
     StorageRef room, weights_room;
     if (prepared->plan->workspace_bytes() > 0)
@@ -60,9 +62,9 @@ class Conv {
     void* weights = prepared->weights.data();
     if (weights == nullptr) {
       weights_room = call.memory().scratch(prepared->plan->prepared_bytes(), weights);
-      prepared->plan->prepare_weights({}, w.data<float>(), weights, workspace);
+      prepared->plan->prepare_weights(call.stream(), w.data<float>(), weights, workspace);
     }
-    prepared->plan->run({}, x.data<float>(), weights,
+    prepared->plan->run(call.stream(), x.data<float>(), weights,
                         bias != nullptr ? bias->data<float>() : nullptr, out.data<float>(),
                         workspace);
   }
@@ -82,14 +84,21 @@ class Conv {
                                                  to_string(bias->dims), w.dims[0]));
   }
 
-  static void fill_empty(const Value* bias, Value& out) {
+  void fill_empty(const Value* bias, Call& call, Value& out) {
+    if (call.on_accelerator()) {
+      if (bias == nullptr) return device_.zero(call.stream(), out.address, out.bytes());
+      Dims channels{out.dims[1]};
+      while (channels.size() + 1 < out.dims.size())
+        channels.push_back(1);
+      return expand_on_device(device_, call.stream(), bias->reshaped(channels), out);
+    }
     const std::int64_t inner = out.dims.product(2, out.dims.size());
     for (std::int64_t i = 0; i < out.count; ++i)
       out.data<float>()[i] = bias != nullptr ? bias->data<float>()[i / inner % out.dims[1]] : 0.0F;
   }
 
   std::shared_ptr<const Prepared> prepare(const Value& x, const Value& w, bool bias,
-                                          const PlacedWindow& placed, Memory& memory) {
+                                          const PlacedWindow& placed, Call& call) {
     Key key;
     key.bias = bias;
     key.numbers = {x.dims[0], x.dims[1], w.dims[0]};
@@ -113,8 +122,10 @@ class Conv {
       prepared->weights =
           kernels::Buffer(device_, std::max<std::size_t>(prepared->plan->prepared_bytes(), 1));
       void* workspace = nullptr;
-      const StorageRef room = memory.scratch(prepared->plan->workspace_bytes(), workspace);
-      prepared->plan->prepare_weights({}, w.data<float>(), prepared->weights.data(), workspace);
+      const StorageRef room = call.memory().scratch(prepared->plan->workspace_bytes(), workspace);
+      prepared->plan->prepare_weights(call.stream(), w.data<float>(), prepared->weights.data(),
+                                      workspace);
+      device_.synchronize(call.stream()); // the next call may run on another stream
       return prepared;
     });
   }
@@ -138,7 +149,8 @@ Kernel make_conv(const NodeSpec& spec) {
              Call& call) { op->run(call); };
 }
 
-constexpr Operator table[] = {{"", "Conv", 1, Operator::kNewest, make_conv, Half::via_float}};
+constexpr Operator table[] = {
+    {"", "Conv", 1, Operator::kNewest, make_conv, Half::via_float, Place::device}};
 
 } // namespace
 

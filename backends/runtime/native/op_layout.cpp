@@ -1,6 +1,7 @@
 // Transpose, Concat, Split, Slice, Expand, Tile, DepthToSpace, SpaceToDepth: elements move, none
 // changes. Works on every type by its width.
 #include "backends/runtime/native/broadcast.hpp"
+#include "backends/runtime/native/device_copy.hpp"
 #include "backends/runtime/native/families.hpp"
 #include "backends/runtime/native/numbers.hpp"
 #include "backends/runtime/native/strided.hpp"
@@ -16,7 +17,19 @@ namespace mlp::native {
 
 namespace {
 
-void transpose(const Value& in, std::span<const std::size_t> order, Call& call) {
+// The view of input 0 as output i, on the host or on the device.
+void take_view(kernels::Device& device, Call& call, std::int64_t first, const Strides& strides,
+               std::size_t i, const Dims& dims) {
+  const Value& in = call.in(0);
+  Value& out = call.out(i, in.type, dims);
+  if (call.on_accelerator())
+    copy_on_device(device, call.stream(), dims, in.data<float>() + first, strides, out);
+  else
+    copy_strided(in, first, strides, out);
+}
+
+void transpose(kernels::Device& device, const Value& in, std::span<const std::size_t> order,
+               Call& call) {
   const Strides dense = dense_strides(in.dims);
   Dims dims;
   Strides strides{};
@@ -24,12 +37,12 @@ void transpose(const Value& in, std::span<const std::size_t> order, Call& call) 
     dims.push_back(in.dims[order[i]]);
     strides[i] = dense[order[i]];
   }
-  copy_strided(in, 0, strides, call.out(0, in.type, dims));
+  take_view(device, call, 0, strides, 0, dims);
 }
 
 Kernel make_transpose(const NodeSpec& spec) {
   spec.expect_inputs(1, 1);
-  return [perm = spec.integers("perm")](Call& call) {
+  return [perm = spec.integers("perm"), device = &spec.device()](Call& call) {
     const Value& in = call.in(0);
     const std::size_t rank = in.dims.size();
     std::vector<std::size_t> order(rank);
@@ -46,14 +59,14 @@ Kernel make_transpose(const NodeSpec& spec) {
     } else {
       std::iota(order.rbegin(), order.rend(), std::size_t{0});
     }
-    transpose(in, order, call);
+    transpose(*device, in, order, call);
   };
 }
 
 Kernel make_concat(const NodeSpec& spec) {
   spec.expect_inputs(1, SIZE_MAX);
   if (!spec.has("axis")) throw Error(ErrorKind::config, "attribute 'axis' is missing");
-  return [axis_attribute = spec.integer("axis", 0)](Call& call) {
+  return [axis_attribute = spec.integer("axis", 0), device = &spec.device()](Call& call) {
     const Value& first = call.in(0);
     const std::size_t axis = resolve_axis(axis_attribute, first.dims.size());
     Dims dims = first.dims;
@@ -73,7 +86,10 @@ Kernel make_concat(const NodeSpec& spec) {
     const Strides strides = dense_strides(dims);
     std::int64_t at = 0;
     for (std::size_t i = 0; i < call.input_count(); ++i) {
-      scatter_strided(call.in(i), at * strides[axis], strides, out);
+      if (call.on_accelerator())
+        place_on_device(*device, call.stream(), call.in(i), at * strides[axis], strides, out);
+      else
+        scatter_strided(call.in(i), at * strides[axis], strides, out);
       at += call.in(i).dims[axis];
     }
   };
@@ -94,7 +110,7 @@ Kernel make_split(const NodeSpec& spec) {
   const auto fixed = spec.opset() < 13 ? spec.integers("split") : std::nullopt;
   const std::int64_t axis_attribute = spec.integer("axis", 0);
   if (spec.opset() >= 18) spec.ignore("num_outputs"); // must equal the outputs there are
-  return [fixed, axis_attribute](Call& call) {
+  return [fixed, axis_attribute, device = &spec.device()](Call& call) {
     const Value& in = call.in(0);
     const std::size_t axis = resolve_axis(axis_attribute, in.dims.size());
     const auto parts = static_cast<std::int64_t>(call.output_count());
@@ -112,7 +128,7 @@ Kernel make_split(const NodeSpec& spec) {
     for (std::size_t i = 0; i < sizes.size(); ++i) {
       Dims dims = in.dims;
       dims[axis] = sizes[i];
-      if (call.wants(i)) copy_strided(in, at * strides[axis], strides, call.out(i, in.type, dims));
+      if (call.wants(i)) take_view(*device, call, at * strides[axis], strides, i, dims);
       at += sizes[i];
     }
   };
@@ -122,7 +138,8 @@ struct SliceSpec {
   std::vector<std::int64_t> starts, ends, axes, steps;
 };
 
-void slice(const Value& in, const SliceSpec& spec, Call& call) {
+void slice(kernels::Device& device, const SliceSpec& spec, Call& call) {
+  const Value& in = call.in(0);
   const std::size_t count = spec.starts.size();
   if (spec.ends.size() != count || (!spec.axes.empty() && spec.axes.size() != count) ||
       (!spec.steps.empty() && spec.steps.size() != count) || count > in.dims.size())
@@ -157,7 +174,7 @@ void slice(const Value& in, const SliceSpec& spec, Call& call) {
     first += start * strides[axis];
     strides[axis] = dims[axis] > 1 ? strides[axis] * step : strides[axis];
   }
-  copy_strided(in, first, strides, call.out(0, in.type, dims));
+  take_view(device, call, first, strides, 0, dims);
 }
 
 // Attributes before opset 10, then inputs.
@@ -168,22 +185,24 @@ Kernel make_slice(const NodeSpec& spec) {
                           spec.integers("ends").value_or(std::vector<std::int64_t>()),
                           spec.integers("axes").value_or(std::vector<std::int64_t>()),
                           {}};
-    return [fixed](Call& call) { slice(call.in(0), fixed, call); };
+    return [fixed, device = &spec.device()](Call& call) { slice(*device, fixed, call); };
   }
   spec.expect_inputs(3, 5);
-  return [](Call& call) {
+  return [device = &spec.device()](Call& call) {
     SliceSpec given{read_integers(call.in(1), "starts"), read_integers(call.in(2), "ends"), {}, {}};
     if (call.has(3)) given.axes = read_integers(call.in(3), "axes");
     if (call.has(4)) given.steps = read_integers(call.in(4), "steps");
-    slice(call.in(0), given, call);
+    slice(*device, given, call);
   };
 }
 
 Kernel make_expand(const NodeSpec& spec) {
   spec.expect_inputs(2, 2);
-  return [](Call& call) {
+  return [device = &spec.device()](Call& call) {
     const Value& in = call.in(0);
     const Dims dims = broadcast_shape(in.dims, Dims(read_integers(call.in(1), "the shape")));
+    if (call.on_accelerator())
+      return expand_on_device(*device, call.stream(), in, call.out(0, in.type, dims));
     call.set(0, broadcast_to(in, dims, call.memory()));
   };
 }
@@ -220,7 +239,7 @@ Kernel make_depth_to_space(const NodeSpec& spec) {
   const std::int64_t block = spec.integer("blocksize", 0);
   const std::string mode = spec.opset() >= 11 ? spec.text("mode", "DCR") : "DCR";
   const bool to_space = spec.op() == "DepthToSpace";
-  return [block, mode, to_space](Call& call) {
+  return [block, mode, to_space, device = &spec.device()](Call& call) {
     const Value& in = call.in(0);
     if (in.dims.size() != 4 || block < 1 || block > 4096 || in.dims[1] > (std::int64_t{1} << 38) ||
         (to_space ? in.dims[1] % (block * block) != 0
@@ -244,21 +263,21 @@ Kernel make_depth_to_space(const NodeSpec& spec) {
       order = {0, 3, 5, 1, 2, 4};
       dims = Dims{n, c * block * block, h / block, w / block};
     }
-    transpose(in.reshaped(view), order, call);
+    transpose(*device, in.reshaped(view), order, call);
     call.output(0).dims = dims;
   };
 }
 
 constexpr int kNewest = Operator::kNewest;
 constexpr Operator table[] = {
-    {"", "Transpose", 1, kNewest, make_transpose},
-    {"", "Concat", 4, kNewest, make_concat},
-    {"", "Split", 2, kNewest, make_split},
-    {"", "Slice", 1, kNewest, make_slice},
-    {"", "Expand", 8, kNewest, make_expand},
+    {"", "Transpose", 1, kNewest, make_transpose, Half::as_is, Place::moves},
+    {"", "Concat", 4, kNewest, make_concat, Half::as_is, Place::device},
+    {"", "Split", 2, kNewest, make_split, Half::as_is, Place::moves},
+    {"", "Slice", 1, kNewest, make_slice, Half::as_is, Place::moves},
+    {"", "Expand", 8, kNewest, make_expand, Half::as_is, Place::moves},
     {"", "Tile", 6, kNewest, make_tile},
-    {"", "DepthToSpace", 1, kNewest, make_depth_to_space},
-    {"", "SpaceToDepth", 1, kNewest, make_depth_to_space},
+    {"", "DepthToSpace", 1, kNewest, make_depth_to_space, Half::as_is, Place::moves},
+    {"", "SpaceToDepth", 1, kNewest, make_depth_to_space, Half::as_is, Place::moves},
 };
 
 } // namespace

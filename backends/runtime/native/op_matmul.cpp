@@ -1,5 +1,6 @@
 // MatMul and Gemm: float on the device, with the bias and the activation that the optimiser fused
 // into them; double and integers by a plain loop.
+#include "backends/runtime/native/device_copy.hpp"
 #include "backends/runtime/native/elementwise.hpp"
 #include "backends/runtime/native/families.hpp"
 #include "backends/runtime/native/fused.hpp"
@@ -51,12 +52,12 @@ T scaled(float factor, T x) {
     return static_cast<T>(factor) * x;
 }
 
-void run_plan(const MatmulPlan& plan, Memory& memory, const float* a, const float* b,
-              const float* bias, float* y) {
+void run_plan(const MatmulPlan& plan, Call& call, const float* a, const float* b, const float* bias,
+              float* y) {
   void* workspace = nullptr;
   StorageRef room;
-  if (plan.workspace_bytes() > 0) room = memory.scratch(plan.workspace_bytes(), workspace);
-  plan.run({}, a, b, bias, y, workspace);
+  if (plan.workspace_bytes() > 0) room = call.memory().scratch(plan.workspace_bytes(), workspace);
+  plan.run(call.stream(), a, b, bias, y, workspace);
 }
 
 // What MatMul's rules make of two shapes: matrices, and which ones go together.
@@ -119,13 +120,15 @@ class MatMul {
                     repeat_b ? 0 : p.k * p.n,
                     bias != nullptr,
                     false};
-      return run_plan(*plan(key), call.memory(), a.data<float>(), b.data<float>(), bias,
-                      out.data<float>());
+      const auto product = plan(key);
+      call.keep(product);
+      return run_plan(*product, call, a.data<float>(), b.data<float>(), bias, out.data<float>());
     }
     const Key key{p.m, p.n, p.k, 1, 0, 0, bias != nullptr, false};
     const auto single = plan(key);
+    call.keep(single);
     for_each_matrix(p, [&](std::int64_t at, std::int64_t from_a, std::int64_t from_b) {
-      run_plan(*single, call.memory(), a.data<float>() + from_a * p.m * p.k,
+      run_plan(*single, call, a.data<float>() + from_a * p.m * p.k,
                b.data<float>() + from_b * p.k * p.n, bias, out.data<float>() + at * p.m * p.n);
     });
   }
@@ -218,15 +221,18 @@ class Gemm {
     // C of one row is the device's bias; any other C is laid into the result first.
     const bool is_row = c != nullptr && spec_.beta == 1.0F && c->count == n &&
                         (c->dims.size() == 1 || (c->dims.size() == 2 && c->dims[0] == 1));
-    if (c != nullptr && !is_row) add_first(*c, call.memory(), out);
+    if (c != nullptr && !is_row) add_first(*c, call, out);
     const Key key{m, n, k, 1, 0, 0, is_row, c != nullptr && !is_row};
-    run_plan(*plan(key), call.memory(), a.data<float>(), b.data<float>(),
-             is_row ? c->data<float>() : nullptr, out.data<float>());
+    const auto product = plan(key);
+    call.keep(product);
+    run_plan(*product, call, a.data<float>(), b.data<float>(), is_row ? c->data<float>() : nullptr,
+             out.data<float>());
   }
 
  private:
-  static void add_first(const Value& c, Memory& memory, Value& out) {
-    const Value full = broadcast_to(c, out.dims, memory);
+  void add_first(const Value& c, Call& call, Value& out) {
+    if (call.on_accelerator()) return expand_on_device(device_, call.stream(), c, out);
+    const Value full = broadcast_to(c, out.dims, call.memory());
     std::copy_n(full.data<float>(), out.count, out.data<float>());
   }
 
@@ -277,8 +283,8 @@ Kernel make_gemm(const NodeSpec& spec) {
 
 constexpr int kNewest = Operator::kNewest;
 constexpr Operator table[] = {
-    {"", "MatMul", 1, kNewest, make_matmul, Half::via_float},
-    {"", "Gemm", 7, kNewest, make_gemm, Half::via_float},
+    {"", "MatMul", 1, kNewest, make_matmul, Half::via_float, Place::device},
+    {"", "Gemm", 7, kNewest, make_gemm, Half::via_float, Place::device},
 };
 
 } // namespace

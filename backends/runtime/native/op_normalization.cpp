@@ -107,7 +107,7 @@ Kernel make_batch_norm(const NodeSpec& spec) {
     Value& out = call.out(0, in.type, in.dims);
     if (in.count == 0) return;
     if (in.type == Type::f32)
-      return device->batch_norm_inference({}, p.outer, p.channels, p.inner, epsilon,
+      return device->batch_norm_inference(call.stream(), p.outer, p.channels, p.inner, epsilon,
                                           in.data<float>(), call.in(1).data<float>(),
                                           call.in(2).data<float>(), call.in(3).data<float>(),
                                           call.in(4).data<float>(), out.data<float>());
@@ -201,7 +201,7 @@ Kernel make_instance_norm(const NodeSpec& spec) {
 
 constexpr int kNewest = Operator::kNewest;
 constexpr Operator table[] = {
-    {"", "BatchNormalization", 7, kNewest, make_batch_norm, Half::via_float},
+    {"", "BatchNormalization", 7, kNewest, make_batch_norm, Half::via_float, Place::device},
     {"", "LayerNormalization", 17, kNewest, make_layer_norm, Half::via_float},
     {"", "InstanceNormalization", 6, kNewest, make_instance_norm, Half::via_float},
 };

@@ -98,8 +98,8 @@ PoolPlan plan_pool(const Value& in, const WindowAttributes& window) {
   return plan;
 }
 
-void pool_on_device(kernels::Device& device, kernels::Pool kind, const PoolPlan& plan,
-                    const Value& in, Value& out) {
+void pool_on_device(kernels::Device& device, kernels::Stream stream, kernels::Pool kind,
+                    const PoolPlan& plan, const Value& in, Value& out) {
   kernels::PoolSpec spec;
   spec.kind = kind;
   spec.batch = 1;
@@ -107,7 +107,7 @@ void pool_on_device(kernels::Device& device, kernels::Pool kind, const PoolPlan&
   std::copy_n(plan.placed.in, kAxes, spec.in);
   std::copy_n(plan.placed.out, kAxes, spec.out);
   spec.window = plan.placed.window;
-  device.pool({}, spec, in.data<float>(), out.data<float>());
+  device.pool(stream, spec, in.data<float>(), out.data<float>());
 }
 
 template <class F>
@@ -138,7 +138,7 @@ Kernel make_max_pool(const NodeSpec& spec) {
     const PoolPlan plan = plan_pool(in, window);
     Value& out = call.out(0, in.type, plan.out);
     if (!call.wants(1) && in.type == Type::f32) {
-      if (out.count > 0) pool_on_device(*device, kernels::Pool::max, plan, in, out);
+      if (out.count > 0) pool_on_device(*device, call.stream(), kernels::Pool::max, plan, in, out);
       return;
     }
     std::int64_t* places =
@@ -154,13 +154,13 @@ Kernel make_max_pool(const NodeSpec& spec) {
   };
 }
 
-void average(kernels::Device& device, const PoolPlan& plan, bool with_padding, const Value& in,
-             Value& out) {
+void average(kernels::Device& device, kernels::Stream stream, const PoolPlan& plan,
+             bool with_padding, const Value& in, Value& out) {
   if (out.count == 0) return;
   if (in.type == Type::f32)
     return pool_on_device(
-        device, with_padding ? kernels::Pool::average_with_padding : kernels::Pool::average, plan,
-        in, out);
+        device, stream, with_padding ? kernels::Pool::average_with_padding : kernels::Pool::average,
+        plan, in, out);
   visit_float(in.type, [&](auto tag) {
     using T = typename decltype(tag)::type;
     for (std::int64_t n = 0; n < plan.planes; ++n)
@@ -179,7 +179,7 @@ Kernel make_average_pool(const NodeSpec& spec) {
   return [=](Call& call) {
     const Value& in = call.in(0);
     const PoolPlan plan = plan_pool(in, window);
-    average(*device, plan, with_padding, in, call.out(0, in.type, plan.out));
+    average(*device, call.stream(), plan, with_padding, in, call.out(0, in.type, plan.out));
   };
 }
 
@@ -187,7 +187,8 @@ Kernel make_average_pool(const NodeSpec& spec) {
 template <bool Max>
 Kernel make_global_pool(const NodeSpec& spec) {
   spec.expect_inputs(1, 1);
-  return [](Call& call) {
+  kernels::Device* device = &spec.device();
+  return [device](Call& call) {
     const Value& in = call.in(0);
     if (in.dims.size() < 3 || in.count == 0)
       throw Error(ErrorKind::failed,
@@ -197,6 +198,14 @@ Kernel make_global_pool(const NodeSpec& spec) {
       dims[i] = 1;
     const std::int64_t plane = in.dims.product(2, in.dims.size());
     Value& out = call.out(0, in.type, dims);
+    if (call.on_accelerator()) {
+      kernels::PoolSpec pool;
+      pool.kind = Max ? kernels::Pool::max : kernels::Pool::average;
+      pool.channels = out.count;
+      pool.window.rank = 1;
+      pool.in[0] = pool.window.kernel[0] = plane;
+      return device->pool(call.stream(), pool, in.data<float>(), out.data<float>());
+    }
     visit_float(in.type, [&](auto tag) {
       using T = typename decltype(tag)::type;
       for (std::int64_t n = 0; n < out.count; ++n) {
@@ -216,10 +225,10 @@ Kernel make_global_pool(const NodeSpec& spec) {
 
 constexpr int kNewest = Operator::kNewest;
 constexpr Operator table[] = {
-    {"", "MaxPool", 1, kNewest, make_max_pool, Half::via_float},
-    {"", "AveragePool", 7, kNewest, make_average_pool, Half::via_float},
-    {"", "GlobalAveragePool", 1, kNewest, make_global_pool<false>, Half::via_float},
-    {"", "GlobalMaxPool", 1, kNewest, make_global_pool<true>, Half::via_float},
+    {"", "MaxPool", 1, kNewest, make_max_pool, Half::via_float, Place::device},
+    {"", "AveragePool", 7, kNewest, make_average_pool, Half::via_float, Place::device},
+    {"", "GlobalAveragePool", 1, kNewest, make_global_pool<false>, Half::via_float, Place::device},
+    {"", "GlobalMaxPool", 1, kNewest, make_global_pool<true>, Half::via_float, Place::device},
 };
 
 } // namespace

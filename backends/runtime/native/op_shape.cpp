@@ -209,14 +209,14 @@ Kernel make_dropout(const NodeSpec& spec) {
 
 constexpr int kNewest = Operator::kNewest;
 constexpr Operator table[] = {
-    {"", "Shape", 1, kNewest, make_shape},
-    {"", "Size", 1, kNewest, make_size},
-    {"", "Reshape", 5, kNewest, make_reshape},
-    {"", "Flatten", 1, kNewest, make_flatten},
-    {"", "Squeeze", 1, kNewest, make_squeeze},
-    {"", "Unsqueeze", 1, kNewest, make_unsqueeze},
-    {"", "Identity", 1, kNewest, make_identity},
-    {"", "Dropout", 7, kNewest, make_dropout, Half::via_float},
+    {"", "Shape", 1, kNewest, make_shape, Half::as_is, Place::shape},
+    {"", "Size", 1, kNewest, make_size, Half::as_is, Place::shape},
+    {"", "Reshape", 5, kNewest, make_reshape, Half::as_is, Place::view},
+    {"", "Flatten", 1, kNewest, make_flatten, Half::as_is, Place::view},
+    {"", "Squeeze", 1, kNewest, make_squeeze, Half::as_is, Place::view},
+    {"", "Unsqueeze", 1, kNewest, make_unsqueeze, Half::as_is, Place::view},
+    {"", "Identity", 1, kNewest, make_identity, Half::as_is, Place::view},
+    {"", "Dropout", 7, kNewest, make_dropout, Half::via_float, Place::view},
 };
 
 } // namespace

@@ -1,5 +1,6 @@
 // Softmax, LogSoftmax, Hardmax. Before opset 13 they work on the input flattened to two dimensions
 // at `axis`, since then along that axis alone.
+#include "backends/runtime/native/device_copy.hpp"
 #include "backends/runtime/native/elementwise.hpp"
 #include "backends/runtime/native/families.hpp"
 #include "backends/runtime/native/numbers.hpp"
@@ -60,7 +61,19 @@ Kernel make_softmax(const NodeSpec& spec) {
     const std::int64_t n = flat ? in.dims.product(axis, rank) : in.dims[axis];
     const std::int64_t inner = in.count / outer / n;
     if (kind == Kind::softmax && in.type == Type::f32 && inner == 1)
-      return device->softmax({}, outer, n, in.data<float>(), out.data<float>());
+      return device->softmax(call.stream(), outer, n, in.data<float>(), out.data<float>());
+    if (call.on_accelerator()) {
+      // Along an axis that is not the last: moved there, and back.
+      const Dims moved{outer, inner, n};
+      const Value rows = call.memory().allocate(in.type, moved);
+      const Strides there{n * inner, 1, inner};
+      const Strides back{n * inner, 1, n};
+      copy_on_device(*device, call.stream(), moved, in.data<float>(), there, rows);
+      device->softmax(call.stream(), outer * inner, n, rows.data<float>(),
+                      static_cast<float*>(rows.address));
+      return copy_on_device(*device, call.stream(), Dims{outer, n, inner}, rows.data<float>(), back,
+                            out);
+    }
     visit_float(in.type, [&](auto tag) {
       using T = typename decltype(tag)::type;
       for (std::int64_t o = 0; o < outer; ++o)
@@ -77,7 +90,7 @@ Kernel make_softmax(const NodeSpec& spec) {
 
 constexpr int kNewest = Operator::kNewest;
 constexpr Operator table[] = {
-    {"", "Softmax", 1, kNewest, make_softmax<Kind::softmax>, Half::via_float},
+    {"", "Softmax", 1, kNewest, make_softmax<Kind::softmax>, Half::via_float, Place::device},
     {"", "LogSoftmax", 1, kNewest, make_softmax<Kind::log_softmax>, Half::via_float},
     {"", "Hardmax", 1, kNewest, make_softmax<Kind::hardmax>, Half::via_float},
 };

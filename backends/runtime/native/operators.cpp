@@ -2,6 +2,7 @@
 // float but not the 16-bit floats.
 #include "backends/runtime/native/operators.hpp"
 
+#include "backends/runtime/native/expression.hpp"
 #include "backends/runtime/native/families.hpp"
 #include "backends/runtime/native/floats.hpp"
 #include "core/base/error.hpp"
@@ -167,6 +168,7 @@ const Operator& require_operator(const Graph& graph, const Node& node) {
 }
 
 Kernel make_kernel(const Graph& graph, const Node& node, kernels::Device& device) {
+  if (node.expression != nullptr) return make_expression_kernel(node, device);
   const Operator* op = &require_operator(graph, node);
   const std::string where = fmt::format("in {}", describe(graph, node));
   return with_context(where, [&]() -> Kernel {

@@ -1,13 +1,14 @@
 // The operators of the runtime: one table, a function a row.
 //
 // To add an operator: write `Kernel make_x(const NodeSpec&)` in the file of its family (op_*.cpp),
-// add a row {domain, name, since, until, make_x, half} to the table at the end of that file, and
-// run the conformance suite (tests/conformance/onnx_node_test.cpp): it picks up ONNX's own tests of
-// it.
+// add a row {domain, name, since, until, make_x, half, place} to the table at the end of that file,
+// and run the conformance suite (tests/conformance/onnx_node_test.cpp): it picks up ONNX's own
+// tests of it.
 #pragma once
 
 #include "backends/runtime/native/graph.hpp"
 #include "backends/runtime/native/value.hpp"
+#include "kernels/device.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -18,18 +19,23 @@
 #include <string_view>
 #include <vector>
 
-namespace mlp::kernels {
-class Device;
-}
-
 namespace mlp::native {
+
+// The queue of an accelerator on which a call's operations run, and what has to live until they
+// have run (or, recorded, as long as they may be run again).
+struct Lane {
+  kernels::Stream stream;
+  std::vector<std::shared_ptr<const void>> kept;
+};
 
 // One execution of one node. Not shared between threads.
 class Call {
  public:
+  // `lane`: null on the host; else `memory` is the accelerator's.
   Call(Memory& memory, std::span<const Value*> inputs, std::span<const bool> dying,
-       std::span<Value> outputs, std::span<const bool> wanted)
-      : memory_(memory), inputs_(inputs), dying_(dying), outputs_(outputs), wanted_(wanted) {}
+       std::span<Value> outputs, std::span<const bool> wanted, Lane* lane = nullptr)
+      : memory_(memory), inputs_(inputs), dying_(dying), outputs_(outputs), wanted_(wanted),
+        lane_(lane) {}
 
   [[nodiscard]] std::size_t input_count() const noexcept { return inputs_.size(); }
   [[nodiscard]] bool has(std::size_t i) const noexcept {
@@ -54,6 +60,16 @@ class Call {
   void set(std::size_t i, Value value);
   [[nodiscard]] Memory& memory() noexcept { return memory_; }
 
+  // For a kernel that may run on an accelerator: then input and output addresses are the device's,
+  // and nothing here may read through them.
+  [[nodiscard]] bool on_accelerator() const noexcept { return lane_ != nullptr; }
+  [[nodiscard]] kernels::Stream stream() const noexcept {
+    return lane_ != nullptr ? lane_->stream : kernels::Stream{};
+  }
+  void keep(std::shared_ptr<const void> used) {
+    if (lane_ != nullptr) lane_->kept.push_back(std::move(used));
+  }
+
  private:
   friend class HalfCall;
   Memory& memory_;
@@ -61,6 +77,7 @@ class Call {
   std::span<const bool> dying_;
   std::span<Value> outputs_;
   std::span<const bool> wanted_;
+  Lane* lane_;
 };
 
 // What a node does when it runs. Called from several threads at once: what it captures is constant
@@ -118,6 +135,15 @@ enum class Half {
   via_float, // inputs are widened to float, and the float results narrowed again
 };
 
+// What of an operator an accelerator does, for float. Everything else runs on the host.
+enum class Place {
+  host,
+  device, // all of it, with all inputs on the device: its kernel uses NodeSpec::device() alone
+  moves,  // input 0 is on the device and only moves; the other inputs stay on the host
+  view,   // output 0 is input 0 under another shape, wherever that lies; no element is read
+  shape,  // only the shape of input 0 is read; the output is on the host
+};
+
 struct Operator {
   std::string_view domain;
   std::string_view name;
@@ -125,6 +151,7 @@ struct Operator {
   int until = kNewest;
   Kernel (*make)(const NodeSpec&) = nullptr;
   Half half = Half::as_is;
+  Place place = Place::host;
   static constexpr int kNewest = 1 << 30;
 };
 

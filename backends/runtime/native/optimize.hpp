@@ -22,7 +22,11 @@ void fold_constants(Graph& graph, kernels::Device& device, Memory& constants, co
 // the Gemm, MatMul or Conv of constant float weights before it.
 void fuse_nodes(Graph& graph, Memory& constants);
 
-// All of these.
+// For an accelerator, after all else: puts elementwise nodes of float32 together, so that each lot
+// becomes one node with an Expression. Throws what make_kernel() throws of a node.
+void fuse_elementwise(Graph& graph, kernels::Device& host);
+
+// All of the above but the last.
 void optimize_graph(Graph& graph, kernels::Device& device, Memory& constants, const Limits& limits);
 
 } // namespace mlp::native

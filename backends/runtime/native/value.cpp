@@ -3,6 +3,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
+#include "kernels/device.hpp"
 
 #include <fmt/format.h>
 
@@ -64,12 +65,16 @@ struct Storage {
   std::size_t size_class = 0;
   std::size_t capacity = 0;
   std::uint64_t last_call = 0;
-  std::byte* bytes = nullptr; // capacity bytes, or null
-  Storage* next = nullptr;    // in the list of free blocks
+  void* bytes = nullptr; // capacity bytes, or null
+  kernels::Device* device = nullptr;
+  Storage* next = nullptr; // in the list of free blocks
   std::vector<std::string> strings;
 
   ~Storage() {
-    if (bytes != nullptr) ::operator delete (bytes, std::align_val_t{kAlignment});
+    if (device != nullptr)
+      device->release(bytes);
+    else if (bytes != nullptr)
+      ::operator delete (bytes, std::align_val_t{kAlignment});
   }
 };
 
@@ -112,7 +117,8 @@ constexpr std::size_t kClasses = kStringClass + 1;
 
 } // namespace
 
-Memory::Memory(std::uint64_t limit_bytes) : limit_(limit_bytes), free_(kClasses) {}
+Memory::Memory(std::uint64_t limit_bytes, kernels::Device* device)
+    : limit_(limit_bytes), device_(device), free_(kClasses) {}
 
 Memory::~Memory() {
   for (Storage* head : free_)
@@ -138,7 +144,9 @@ StorageRef Memory::scratch(std::size_t bytes, void*& address) {
     storage = std::exchange(free_[size_class], free_[size_class]->next);
   } else {
     auto fresh = std::make_unique<Storage>();
-    fresh->bytes = static_cast<std::byte*>(::operator new (capacity, std::align_val_t{kAlignment}));
+    fresh->bytes = device_ != nullptr ? device_->allocate(capacity)
+                                      : ::operator new (capacity, std::align_val_t{kAlignment});
+    fresh->device = device_;
     fresh->owner = this;
     fresh->size_class = size_class;
     fresh->capacity = capacity;
@@ -169,6 +177,7 @@ Value Memory::allocate(Type type, const Dims& dims) {
     value.storage = scratch(static_cast<std::size_t>(bytes), value.address);
     return value;
   }
+  if (device_ != nullptr) refuse_type(type);
   auto fresh = std::make_unique<Storage>();
   fresh->owner = this;
   fresh->size_class = kStringClass;

@@ -14,6 +14,10 @@
 #include <string>
 #include <vector>
 
+namespace mlp::kernels {
+class Device;
+}
+
 namespace mlp::native {
 
 inline constexpr std::size_t kMaxRank = 16;
@@ -101,10 +105,12 @@ struct Value {
 };
 
 // A pool of blocks with a limit on what is in use together. For one thread at a time; Values made
-// from it may be read by many. It must outlive them.
+// from it may be read by many. It must outlive them. With a device, the blocks are memory of that
+// device, which must outlive the pool: then there are no strings, nothing is imported, and a block
+// that is given back may be lent again at once, so that all that uses them runs on one stream.
 class Memory {
  public:
-  explicit Memory(std::uint64_t limit_bytes);
+  explicit Memory(std::uint64_t limit_bytes, kernels::Device* device = nullptr);
   ~Memory();
   Memory(Memory&&) = delete;
 
@@ -125,6 +131,7 @@ class Memory {
   void check(std::uint64_t bytes, const Dims* dims, Type type) const;
 
   std::uint64_t limit_;
+  kernels::Device* device_;
   std::uint64_t in_use_ = 0;
   std::uint64_t call_ = 0;
   std::vector<Storage*> free_; // by size class, each a list

@@ -115,7 +115,10 @@ class Conv final : public ConvPlan {
   std::size_t prepared_bytes() const noexcept override { return plan_->prepared_bytes(); }
   void prepare_weights(Stream stream, const void* w, void* prepared,
                        void* workspace) const override {
-    plan_->prepare_weights(stream, w, prepared, static_cast<char*>(workspace) + padded_);
+    const Queue& q = context_.streams->at(stream).queue();
+    emulate::submit(q.stream, [=, this] {
+      plan_->prepare_weights({}, w, prepared, static_cast<char*>(workspace) + padded_);
+    });
   }
   void run(Stream stream, const void* x, const void* prepared, const void* bias, void* y,
            void* workspace) const override {

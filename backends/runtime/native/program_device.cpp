@@ -1,0 +1,257 @@
+// A program on an accelerator. Each step runs where its place says; a value is copied when a step
+// wants it on the other side, and then lies on both. A call whose shapes have come before is
+// recorded, with buffers of its own, and from then on played again: one launch.
+#include "backends/runtime/native/program_device.hpp"
+
+#include "core/base/error.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace mlp::native {
+
+namespace {
+
+std::size_t at(ValueId id) {
+  return static_cast<std::size_t>(id);
+}
+
+bool wanted_there(Place place, std::size_t input) {
+  return place == Place::device || (place == Place::moves && input == 0);
+}
+
+} // namespace
+
+void Program::plan_offload(kernels::Device& accelerator) {
+  const auto runs_there = [](const Step& step) { return wanted_there(step.place, 0); };
+  if (std::ranges::none_of(steps_, runs_there)) return;
+  auto offload = std::make_unique<Offload>(accelerator, limits_.constant_bytes);
+  offload->constants.resize(graph_.values.size());
+  std::vector<bool> wanted(graph_.values.size(), false);
+  for (const Step& step : steps_)
+    for (std::size_t i = 0; i < step.inputs.size(); ++i) {
+      const ValueId id = step.inputs[i];
+      if (id == kAbsent || !(wanted_there(step.place, i) || (step.place == Place::view && i == 0)))
+        continue;
+      wanted[at(id)] = true;
+      const auto& constant = graph_.values[at(id)].constant;
+      Value& there = offload->constants[at(id)];
+      if (!constant || there.storage) continue;
+      there = offload->memory.allocate(constant->type, constant->dims);
+      accelerator.copy_in({}, there.address, constant->address, constant->bytes());
+    }
+  accelerator.synchronize({}); // contexts have streams of their own
+  for (const ValueId id : graph_.inputs)
+    offload->inputs.push_back(wanted[at(id)]);
+  offload_ = std::move(offload);
+  offload_->recordable = is_recordable();
+}
+
+bool Program::is_recordable() const {
+  std::vector<bool> there(graph_.values.size(), false); // on the device
+  std::vector<bool> fixed(graph_.values.size(), false); // on the host, and told by the shapes
+  for (std::size_t i = 0; i < graph_.values.size(); ++i) {
+    there[i] = static_cast<bool>(offload_->constants[i].storage);
+    fixed[i] = graph_.values[i].constant.has_value();
+  }
+  for (std::size_t i = 0; i < graph_.inputs.size(); ++i)
+    there[at(graph_.inputs[i])] = offload_->inputs[i];
+  for (const Step& step : steps_) {
+    const bool view_there = step.place == Place::view && there[at(step.inputs[0])];
+    for (std::size_t i = 0; i < step.inputs.size(); ++i) {
+      const ValueId id = step.inputs[i];
+      if (id == kAbsent || step.place == Place::shape || (view_there && i == 0)) continue;
+      if (!(wanted_there(step.place, i) ? there : fixed)[at(id)]) return false;
+    }
+    for (std::size_t i = 0; i < step.outputs.size(); ++i)
+      if (step.outputs[i] != kAbsent) {
+        const bool result_there = wanted_there(step.place, 0) || (view_there && i == 0);
+        (result_there ? there : fixed)[at(step.outputs[i])] = true;
+      }
+  }
+  return std::ranges::all_of(graph_.outputs, [&](const GraphOutput& output) {
+    return there[at(output.value)] || graph_.values[at(output.value)].constant;
+  });
+}
+
+Program::Context::Accelerated::Accelerated(Context& context)
+    : context_(context), program_(context.program_), offload_(*context.program_.offload_),
+      device_(offload_.accelerator), own_memory_(program_.limits_.live_bytes, &device_),
+      slots_(offload_.constants), lane_{device_.make_stream(), {}}, records_(offload_.recordable) {}
+
+Program::Context::Accelerated::~Accelerated() {
+  device_.release(lane_.stream); // waits: nothing reads or writes the memory any more
+}
+
+Value Program::Context::Accelerated::upload(const Value& value, Memory& memory) {
+  Value there = memory.allocate(value.type, value.dims);
+  device_.copy_in(lane_.stream, there.address, value.address, value.bytes());
+  return there;
+}
+
+Value Program::Context::Accelerated::download(const Value& value) {
+  Value here = context_.memory_.allocate(value.type, value.dims);
+  device_.copy_out(lane_.stream, here.address, value.address, value.bytes());
+  return here;
+}
+
+const Value& Program::Context::Accelerated::on_host(ValueId id) {
+  Value& here = context_.slots_[at(id)];
+  if (!here.storage) here = download(slots_[at(id)]);
+  return here;
+}
+
+const Value& Program::Context::Accelerated::on_device(ValueId id) {
+  Value& there = slots_[at(id)];
+  if (there.storage) return there;
+  const Value& here = context_.slots_[at(id)];
+  if (here.type != Type::f32) refuse_type(here.type); // the model says that it is float
+  return there = upload(here, *memory_);
+}
+
+void Program::Context::Accelerated::run_step(const Step& step) {
+  const bool there = wanted_there(step.place, 0);
+  const bool view_there = step.place == Place::view && slots_[at(step.inputs[0])].storage;
+  for (std::size_t i = 0; i < step.inputs.size(); ++i) {
+    const ValueId id = step.inputs[i];
+    const Value*& argument = context_.arguments_[i];
+    if (id == kAbsent)
+      argument = nullptr;
+    else if (wanted_there(step.place, i))
+      argument = &on_device(id);
+    else if (i == 0 &&
+             (view_there || (step.place == Place::shape && !context_.slots_[at(id)].storage)))
+      argument = &slots_[at(id)];
+    else
+      argument = &on_host(id);
+  }
+  context_.compute(step, there ? *memory_ : context_.memory_, there ? &lane_ : nullptr);
+  for (std::size_t i = 0; i < step.outputs.size(); ++i) {
+    if (step.outputs[i] == kAbsent) continue;
+    auto& slots = there || (view_there && i == 0) ? slots_ : context_.slots_;
+    slots[at(step.outputs[i])] = std::move(context_.results_[i]);
+  }
+  for (const ValueId id : step.release)
+    slots_[at(id)].storage = context_.slots_[at(id)].storage = StorageRef();
+}
+
+void Program::Context::Accelerated::run_once() {
+  const Graph& graph = program_.graph_;
+  for (std::size_t i = 0; i < graph.inputs.size(); ++i)
+    if (offload_.inputs[i]) static_cast<void>(on_device(graph.inputs[i]));
+  context_.run_steps();
+  for (const GraphOutput& output : graph.outputs)
+    context_.outputs_.push_back(on_host(output.value));
+}
+
+void Program::Context::Accelerated::run() {
+  std::vector<Value> inputs;
+  std::vector<Dims> shapes;
+  for (const ValueId id : program_.graph_.inputs) {
+    inputs.push_back(context_.slots_[at(id)]);
+    shapes.push_back(inputs.back().dims);
+  }
+  busy_ = true;
+  try {
+    if (Recording* recording = find_recording(shapes)) {
+      replay(*recording);
+    } else {
+      run_once();
+      if (records_ && seen(shapes)) record(shapes, inputs);
+    }
+  } catch (const kernels::Error& error) {
+    throw Error(ErrorKind::failed, error.what()).with_hint(error.hint());
+  }
+  busy_ = false;
+}
+
+Program::Context::Accelerated::Recording*
+Program::Context::Accelerated::find_recording(const std::vector<Dims>& shapes) {
+  const auto place =
+      std::ranges::find_if(recordings_, [&](const auto& r) { return r->shapes == shapes; });
+  if (place == recordings_.end()) return nullptr;
+  std::rotate(recordings_.begin(), place, place + 1);
+  return recordings_.front().get();
+}
+
+// Whether a call has had these shapes.
+bool Program::Context::Accelerated::seen(const std::vector<Dims>& shapes) {
+  if (std::ranges::find(seen_, shapes) != seen_.end()) return true;
+  if (seen_.size() == kMostSeen) seen_.pop_back();
+  seen_.insert(seen_.begin(), shapes);
+  return false;
+}
+
+// After a call of these shapes, so that all plans are made. The call has its results already, and
+// so a failure only means that there will be no recordings.
+void Program::Context::Accelerated::record(const std::vector<Dims>& shapes,
+                                           std::span<const Value> inputs) {
+  const Graph& graph = program_.graph_;
+  auto recording = std::make_unique<Recording>(program_.limits_, device_);
+  recording->shapes = shapes;
+  context_.drop_values();
+  drop_values();
+  lane_.kept.clear(); // the results have been waited for
+  try {
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      context_.slots_[at(graph.inputs[i])] = inputs[i];
+      recording->inputs.emplace_back();
+      if (!offload_.inputs[i]) continue;
+      recording->inputs[i] = recording->memory.allocate(inputs[i].type, inputs[i].dims);
+      slots_[at(graph.inputs[i])] = recording->inputs[i];
+    }
+    memory_ = &recording->memory;
+    recording->graph = device_.capture(lane_.stream, [&] { context_.run_steps(); });
+    for (const GraphOutput& output : graph.outputs)
+      recording->outputs.push_back(slots_[at(output.value)]);
+    recording->kept = std::move(lane_.kept);
+  } catch (const Error&) {
+    records_ = false;
+  } catch (const kernels::Error&) {
+    records_ = false;
+  }
+  memory_ = &own_memory_;
+  lane_.kept.clear();
+  context_.drop_values();
+  drop_values();
+  if (recording->graph == nullptr) records_ = false;
+  if (!records_) return;
+  if (recordings_.size() == kMostRecordings) recordings_.pop_back();
+  recordings_.insert(recordings_.begin(), std::move(recording));
+}
+
+void Program::Context::Accelerated::replay(const Recording& recording) {
+  const Graph& graph = program_.graph_;
+  for (std::size_t i = 0; i < graph.inputs.size(); ++i) {
+    const Value& here = context_.slots_[at(graph.inputs[i])];
+    if (offload_.inputs[i])
+      device_.copy_in(lane_.stream, recording.inputs[i].address, here.address, here.bytes());
+  }
+  recording.graph->launch(lane_.stream);
+  for (std::size_t i = 0; i < graph.outputs.size(); ++i) {
+    const auto& constant = graph.values[at(graph.outputs[i].value)].constant;
+    context_.outputs_.push_back(constant ? *constant : download(recording.outputs[i]));
+  }
+  ++replays_;
+}
+
+void Program::Context::Accelerated::drop_values() noexcept {
+  for (std::size_t i = 0; i < slots_.size(); ++i)
+    if (!offload_.constants[i].storage) slots_[i].storage = StorageRef();
+}
+
+void Program::Context::Accelerated::clear() noexcept {
+  if (busy_) { // what has failed may still be running
+    try {
+      device_.synchronize(lane_.stream);
+    } catch (const kernels::Error&) { // the next call says so
+    }
+    busy_ = false;
+  }
+  lane_.kept.clear();
+  drop_values();
+  own_memory_.end_call();
+}
+
+} // namespace mlp::native
