@@ -3,11 +3,15 @@
 
 #include "backends/runtime/native/native.hpp"
 #include "backends/storage/file/file_storage.hpp"
+#include "backends/storage/http/http_storage.hpp"
+#include "backends/storage/s3/s3_storage.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/net/url.hpp"
 
 #include <fmt/format.h>
+
+#include <cstdlib>
 
 namespace mlp {
 
@@ -15,11 +19,28 @@ namespace {
 
 struct StorageBackend {
   std::string_view scheme;
-  std::unique_ptr<data::Storage> (*open)(const net::Url& url, const fs::path& project_root);
+  std::unique_ptr<data::Storage> (*open)(const net::Url& url, const fs::path& project_root,
+                                         const net::HttpOptions& http);
 };
 
+std::unique_ptr<data::Storage> open_file(const net::Url& url, const fs::path& project_root,
+                                         const net::HttpOptions&) {
+  return storage::open_file_storage(url, project_root);
+}
+std::unique_ptr<data::Storage> open_s3(const net::Url& url, const fs::path&,
+                                       const net::HttpOptions& http) {
+  return storage::open_s3_storage(url, http, [](const char* name) { return std::getenv(name); });
+}
+std::unique_ptr<data::Storage> open_http(const net::Url& url, const fs::path&,
+                                         const net::HttpOptions& http) {
+  return storage::open_http_storage(url, http);
+}
+
 constexpr StorageBackend storage_backends[] = {
-    {"file", storage::open_file_storage},
+    {"file", open_file},
+    {"s3", open_s3},
+    {"http", open_http},
+    {"https", open_http},
 };
 
 } // namespace
@@ -31,10 +52,11 @@ std::vector<std::string> storage_schemes() {
   return names;
 }
 
-std::unique_ptr<data::Storage> open_storage(std::string_view url, const fs::path& project_root) {
+std::unique_ptr<data::Storage> open_storage(std::string_view url, const fs::path& project_root,
+                                            const net::HttpOptions& http) {
   const net::Url parsed = net::parse_url(url);
   for (const auto& backend : storage_backends) {
-    if (backend.scheme == parsed.scheme) return backend.open(parsed, project_root);
+    if (backend.scheme == parsed.scheme) return backend.open(parsed, project_root, http);
   }
   const auto schemes = storage_schemes();
   throw Error(ErrorKind::config, fmt::format("no storage backend for '{}' ('{}:')",

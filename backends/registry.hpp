@@ -4,6 +4,7 @@
 
 #include "core/base/fs.hpp"
 #include "core/data/storage.hpp"
+#include "core/net/http.hpp"
 #include "core/serve/runtime.hpp"
 
 #include <memory>
@@ -15,9 +16,10 @@
 namespace mlp {
 
 // Opens the place that a remote's URL names. Contacts nothing yet. `project_root` is what a
-// relative file: URL is relative to. Throws Error(config) for a URL that no backend takes.
-[[nodiscard]] std::unique_ptr<data::Storage> open_storage(std::string_view url,
-                                                          const fs::path& project_root);
+// relative file: URL is relative to; `http` is for those that are reached by HTTP. Throws
+// Error(config) for a URL that no backend takes.
+[[nodiscard]] std::unique_ptr<data::Storage>
+open_storage(std::string_view url, const fs::path& project_root, const net::HttpOptions& http = {});
 
 // "file", ...: for messages and checks.
 [[nodiscard]] std::vector<std::string> storage_schemes();

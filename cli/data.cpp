@@ -3,6 +3,7 @@
 
 #include "backends/registry.hpp"
 #include "cli/completers.hpp"
+#include "cli/http_options.hpp"
 #include "core/base/text.hpp"
 #include "core/config/project.hpp"
 #include "core/config/project_file.hpp"
@@ -56,7 +57,8 @@ std::string chosen_remote(Session& session) {
 OpenRemote open_remote(Session& session, const std::string& name) {
   OpenRemote remote{.name = name};
   return with_context(fmt::format("while using remote '{}'", name), [&] {
-    remote.storage = open_storage(session.project_file().remote(name), session.project().root);
+    remote.storage = open_storage(session.project_file().remote(name), session.project().root,
+                                  http_options(session));
     session.output().progress().begin("listing " + name, 0, ProgressUnit::count);
     remote.store = std::make_unique<data::RemoteStore>(
         *remote.storage, data::remote_cache(session.project().cache(), *remote.storage),

@@ -125,7 +125,7 @@ struct Transfer {
   bool on_body(std::span<const std::byte> data) {
     if (request.sink && response.ok()) {
       if (enough) return false;
-      enough = !request.sink(data);
+      enough = !request.sink(response, data);
       return !enough;
     }
     // Of an answer that tells of an error the beginning is enough.
@@ -257,7 +257,8 @@ void set_up(CURL* easy, Transfer& transfer, HeaderList& headers, const HttpOptio
 std::optional<CURLcode> run(Connection& connection, Transfer& transfer,
                             const HttpOptions& options) {
   const milliseconds limit = transfer.request.stall_timeout.value_or(options.stall_timeout);
-  const std::stop_callback wake(options.stop, [&] { curl().multi_wakeup(connection.multi); });
+  const std::stop_token stop = transfer.request.unstoppable ? std::stop_token() : options.stop;
+  const std::stop_callback wake(stop, [&] { curl().multi_wakeup(connection.multi); });
   auto since = Clock::now();
   std::uint64_t moved = 0;
   while (true) {
@@ -267,7 +268,7 @@ std::optional<CURLcode> run(Connection& connection, Transfer& transfer,
     int queued = 0;
     while (const CURLMsg* message = curl().multi_info_read(connection.multi, &queued))
       if (message->msg == CURLMSG_DONE) return message->data.result;
-    throw_if_stopped(options.stop);
+    throw_if_stopped(stop);
     const auto now = Clock::now();
     if (transfer.moved - moved >= options.stall_bytes) {
       since = now;
@@ -374,7 +375,7 @@ const HttpOptions& HttpClient::options() const noexcept {
 
 HttpResponse HttpClient::send(const HttpRequest& request) {
   const HttpOptions& options = state_->options;
-  throw_if_stopped(options.stop);
+  if (!request.unstoppable) throw_if_stopped(options.stop);
   auto connection = state_->borrow();
   Transfer transfer{request};
   HeaderList headers;

@@ -47,21 +47,6 @@ struct HttpBody {
   [[nodiscard]] static HttpBody of(std::span<const std::byte> bytes);
 };
 
-struct HttpRequest {
-  std::string method = "GET"; // GET, HEAD, PUT, POST or DELETE
-  std::string url;            // http: or https:, percent-encoded, without user and password
-  HttpHeaders headers;        // beside Host, Content-Length and what else HTTP itself needs
-  std::optional<HttpBody> body;
-  // Takes the body of a 2xx answer as it comes; false: enough, the rest is not fetched. What it
-  // throws leaves send(). Without it the body is kept in the answer.
-  std::function<bool(std::span<const std::byte>)> sink;
-  std::size_t max_body = 1u << 20; // kept in the answer; more is an error
-  bool no_proxy = false;           // for addresses of this machine's own network
-  bool netrc = false;              // user and password of this host from ~/.netrc
-  std::optional<std::chrono::milliseconds> connect_timeout,
-      stall_timeout; // other than the client's
-};
-
 struct HttpResponse {
   unsigned status = 0; // 0: no answer came, or not all of it; then there is a failure
   HttpHeaders headers; // names in lower case
@@ -72,6 +57,22 @@ struct HttpResponse {
   [[nodiscard]] bool ok() const noexcept { return status >= 200 && status < 300; }
   // The first of that name (lower case), or nullptr.
   [[nodiscard]] const std::string* header(std::string_view name) const noexcept;
+};
+
+struct HttpRequest {
+  std::string method = "GET"; // GET, HEAD, PUT, POST or DELETE
+  std::string url;            // http: or https:, percent-encoded, without user and password
+  HttpHeaders headers;        // beside Host, Content-Length and what else HTTP itself needs
+  std::optional<HttpBody> body;
+  // Takes the body of a 2xx answer as it comes, with status and headers; false: enough, the rest is
+  // not fetched. What it throws leaves send(). Without it the body is kept in the answer.
+  std::function<bool(const HttpResponse& head, std::span<const std::byte> data)> sink;
+  std::size_t max_body = 1u << 20; // kept in the answer; more is an error
+  bool no_proxy = false;           // for addresses of this machine's own network
+  bool unstoppable = false;        // goes on after a stop, to clean up: give it short timeouts
+  bool netrc = false;              // user and password of this host from ~/.netrc
+  std::optional<std::chrono::milliseconds> connect_timeout,
+      stall_timeout; // other than the client's
 };
 
 class HttpClient {

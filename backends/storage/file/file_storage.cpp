@@ -1,6 +1,7 @@
 // Objects as files. Order of each write: temporary file, fsync, rename, fsync of the folder.
 #include "backends/storage/file/file_storage.hpp"
 
+#include "backends/storage/file/listing.hpp"
 #include "core/base/error.hpp"
 #include "core/base/ids.hpp"
 
@@ -75,6 +76,9 @@ class FileStorage final : public data::Storage, public data::AbandonedWrites {
   }
 
  private:
+  // Keeps listing.txt true for readers by HTTP, who see a ref only after what it needs. `ref` is
+  // about to be there (or gone). Under the lock of refs. Not synced: the next swap mends it.
+  void write_listing(const std::string& ref, std::optional<std::uint64_t> ref_size);
   // True if the root is there; false if it is not but could be made; else throws unreachable.
   bool root_exists() const;
   void collect(const fs::path& folder, std::string_view relative, std::string_view prefix,
@@ -223,7 +227,7 @@ void FileStorage::collect(const fs::path& folder, std::string_view relative,
   std::error_code code;
   for (fs::directory_iterator it(folder, code), end; !code && it != end; it.increment(code)) {
     const std::string name = it->path().filename().native();
-    if (name.front() == '.') continue;
+    if (name.front() == '.' || (relative.empty() && name == listing_name)) continue;
     std::error_code type_code;
     const fs::file_status status = it->symlink_status(type_code);
     if (fs::is_directory(status)) {
@@ -273,6 +277,23 @@ void FileStorage::remove(std::span<const std::string> names) {
   }
 }
 
+void FileStorage::write_listing(const std::string& ref, std::optional<std::uint64_t> ref_size) {
+  data::ListPage page;
+  collect(root_, "", "", "", std::numeric_limits<std::size_t>::max(), page);
+  std::erase_if(page.objects,
+                [&](const auto& o) { return o.name == ref || o.name == listing_name; });
+  if (ref_size)
+    page.objects.insert(std::ranges::lower_bound(page.objects, ref, {}, &data::ListedObject::name),
+                        {ref, *ref_size});
+  const std::string text = format_listing(page.objects);
+  const fs::path path = root_ / listing_name;
+  if (read_file_if_exists(path, max_listing_bytes) == text) return;
+  AtomicFile file(root_ / ".tmp" / "listing", 0644);
+  file.file().write(text);
+  if (::rename(file.temporary_path().c_str(), path.c_str()) != 0)
+    throw system_error(errno, "write", path.native());
+}
+
 std::optional<std::string> FileStorage::read_ref(std::string_view name) {
   check_name_kind(name, true);
   if (!root_exists()) return std::nullopt;
@@ -291,6 +312,7 @@ data::SwapResult FileStorage::compare_and_swap(std::string_view name,
   const fs::path path = path_of(name);
   std::optional<std::string> current = read_file_if_exists(path, data::max_ref_bytes);
   if (current != expected) return {false, std::move(current)};
+  write_listing(std::string(name), desired ? std::optional(desired->size()) : std::nullopt);
   if (desired) {
     make_parents(root_, fs::path(name));
     // The temporary name is not in the ref's folder, where a list would see it.
@@ -318,7 +340,8 @@ std::size_t FileStorage::remove_abandoned_writes() {
     // Refs in the making are not locked, but live for milliseconds: an hour is another age.
     struct stat info {};
     if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) continue;
-    const bool is_ref = it->path().filename().native().starts_with(".ref.");
+    const std::string temporary = it->path().filename().native();
+    const bool is_ref = temporary.starts_with(".ref.") || temporary.starts_with(".listing.");
     if (is_ref && ::time(nullptr) - info.st_mtime < 3600) continue;
     if (::flock(fd, LOCK_EX | LOCK_NB) != 0) continue;
     if (::unlink(it->path().c_str()) == 0) ++removed;

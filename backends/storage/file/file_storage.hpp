@@ -4,6 +4,7 @@
 // CephFS).
 //
 //   <root>/<name>         objects and refs
+//   <root>/listing.txt    what there is, for readers over a static web server
 //   <root>/.tmp/          what is being written; each file is locked by its writer
 //   <root>/.locks/refs    held while a ref is compared and swapped
 #pragma once

@@ -95,7 +95,7 @@ TEST_CASE("bodies are streamed both ways") {
       client.send({.method = "PUT",
                    .url = server.url() + "/x",
                    .body = HttpBody::of(std::as_bytes(std::span(body))),
-                   .sink = [&](std::span<const std::byte> part) {
+                   .sink = [&](const auto&, std::span<const std::byte> part) {
                      largest = std::max(largest, part.size());
                      back.append(reinterpret_cast<const char*>(part.data()), part.size());
                      return true;
@@ -113,16 +113,17 @@ TEST_CASE("a sink that has enough ends the transfer without an error; what it th
   });
   HttpClient client(quick());
   std::size_t got = 0;
-  const auto response = client.send({.url = server.url(), .sink = [&](auto part) {
+  const auto response = client.send({.url = server.url(), .sink = [&](const auto&, auto part) {
                                        got += part.size();
                                        return got < 1000;
                                      }});
   CHECK(response.ok());
   CHECK(got < (1u << 20));
-  CHECK_THROWS_AS(
-      client.send({.url = server.url(),
-                   .sink = [](auto) -> bool { throw Error(ErrorKind::failed, "full"); }}),
-      Error);
+  CHECK_THROWS_AS(client.send({.url = server.url(),
+                               .sink = [](const auto&, auto) -> bool {
+                                 throw Error(ErrorKind::failed, "full");
+                               }}),
+                  Error);
 }
 
 TEST_CASE("an answer that is cut off, reset or empty is a failure that may pass") {
