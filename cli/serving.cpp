@@ -72,6 +72,10 @@ ChosenModel only_one(Session& session) {
       .with_hint("name one of: " + join(all, ", "));
 }
 
+std::vector<Candidate> complete_devices(Session&) {
+  return {{"auto", "a GPU where there is one"}, {"cpu", ""}, {"cuda", "the first GPU"}};
+}
+
 } // namespace
 
 ChosenModel choose_model(Session& session) {
@@ -86,9 +90,12 @@ ChosenModel choose_model(Session& session) {
   return registered(session, *name);
 }
 
-std::shared_ptr<const serve::Runtime> load_model(const ChosenModel& model, int threads) {
+std::shared_ptr<const serve::Runtime> load_model(Session& session, const ChosenModel& model,
+                                                 int threads) {
+  const serve::RuntimeOptions options{.threads = threads,
+                                      .device = session.arguments().get_or("--device", "auto")};
   return with_context(fmt::format("while loading model '{}'", model.name), [&] {
-    return std::shared_ptr<const serve::Runtime>(load_runtime(model.files, {.threads = threads}));
+    return std::shared_ptr<const serve::Runtime>(load_runtime(model.files, options));
   });
 }
 
@@ -110,6 +117,13 @@ Option model_file_option() {
 
 Option model_name_option() {
   return {.name = "--name", .value = "NAME", .help = "the name of --file; default: the file's"};
+}
+
+Option device_option() {
+  return {.name = "--device",
+          .value = "DEVICE",
+          .help = "auto, cpu, cuda or cuda:N; default: auto, a GPU where there is one",
+          .complete = complete_devices};
 }
 
 std::vector<Candidate> complete_served(Session& session) {

@@ -30,16 +30,18 @@ struct ChosenModel {
 // "champion" where it has one. Throws Error: usage (both, or no way to tell), not_found.
 [[nodiscard]] ChosenModel choose_model(Session& session);
 
-// Throws Error: not_found, or config for a file that no runtime takes. `threads`: of one inference.
-[[nodiscard]] std::shared_ptr<const serve::Runtime> load_model(const ChosenModel& model,
-                                                               int threads);
+// On the device of --device. Throws Error: not_found, config for a file that no runtime takes,
+// usage or unreachable for the device. `threads`: of one inference.
+[[nodiscard]] std::shared_ptr<const serve::Runtime>
+load_model(Session& session, const ChosenModel& model, int threads);
 
 // The setting train.threads, or the number of CPUs that this process may use.
 [[nodiscard]] int serving_threads(Session& session);
 
-// The options --file and --name.
+// The options --file, --name and --device.
 [[nodiscard]] Option model_file_option();
 [[nodiscard]] Option model_name_option();
+[[nodiscard]] Option device_option();
 // Services and models.
 std::vector<Candidate> complete_served(Session& session);
 

@@ -77,7 +77,7 @@ void run(Session& session) {
         .with_hint("csv or jsonl");
   const std::string file = input_of(arguments);
   const ChosenModel chosen = choose_model(session);
-  const auto runtime = load_model(chosen, serving_threads(session));
+  const auto runtime = load_model(session, chosen, serving_threads(session));
   const model::Signature& signature = runtime->signature();
   if (signature.inputs.empty())
     throw Error(ErrorKind::config, fmt::format("model '{}' takes no input", chosen.name));
@@ -134,6 +134,7 @@ const Command predict_command = {
                    .complete = complete_files}},
     .options = {model_file_option(),
                 model_name_option(),
+                device_option(),
                 {.name = "--format",
                  .value = "FORMAT",
                  .help = "csv, json, v2 or idx; default: told by the first bytes",

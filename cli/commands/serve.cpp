@@ -5,6 +5,7 @@
 #include "core/config/project_file.hpp"
 #include "core/config/settings.hpp"
 #include "core/serve/http_server.hpp"
+#include "core/serve/runtime.hpp"
 #include "core/serve/service.hpp"
 
 #include <fmt/format.h>
@@ -60,7 +61,7 @@ void run(Session& session) {
   const int threads = serving_threads(session);
   const int workers =
       static_cast<int>(session.arguments().integer("--workers", 1, 1024).value_or(threads));
-  const auto runtime = load_model(model, std::max(threads / workers, 1));
+  const auto runtime = load_model(session, model, std::max(threads / workers, 1));
   const serve::HttpServerOptions options = server_options(session, model);
   allow_descriptors(options.max_connections);
 
@@ -78,12 +79,15 @@ void run(Session& session) {
   });
 
   const std::string url = server.url();
-  session.output().status(
-      fmt::format("serving {} version {} at {} (Ctrl-C stops)", model.name, model.version, url));
+  const std::string_view device = runtime->device();
+  session.output().status(fmt::format("serving {} version {} {}{}at {} (Ctrl-C stops)", model.name,
+                                      model.version, device == "cpu" ? "" : "on ",
+                                      device == "cpu" ? "" : fmt::format("{} ", device), url));
   if (session.output().options().json)
     session.output().emit_line({{"url", url},
                                 {"port", server.port()},
                                 {"pid", ::getpid()},
+                                {"device", std::string(device)},
                                 {"model", model.name},
                                 {"model_version", model.version}},
                                "");
@@ -105,6 +109,7 @@ const Command serve_command = {
                    .complete = complete_served}},
     .options = {model_file_option(),
                 model_name_option(),
+                device_option(),
                 {.name = "--workers",
                  .value = "N",
                  .help = "requests computed at once; default: as many as there are threads"},

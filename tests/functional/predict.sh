@@ -101,8 +101,24 @@ expect_exit 2 species rows.csv --format xml
 expect_exit 2 species rows.csv --output xml
 expect_exit 4 mlp predict digits rows.csv # no project here
 
+# The device: what is not there is an error that names it.
+expect_exit 0 species rows.csv --device cpu
+equals "$out" "$expected"
+expect_exit 2 species rows.csv --device tpu
+contains "$err" "unknown device 'tpu'"
+contains "$err" "auto, cpu, cuda or cuda:N"
+expect_exit 2 species rows.csv --device cuda:
+expect_exit 7 species rows.csv --device cuda:999
+contains "$err" "there is no"
+contains "$err" "hint: "
+if [ "$(mlp gpu ls --json | jq '.gpus | length')" = 0 ]; then
+  expect_exit 7 species rows.csv --device cuda
+  contains "$err" "there is no CUDA device"
+fi
+
 # A million rows, in no more memory than a few.
 awk 'BEGIN { print "length,width,colour"; for (i = 0; i < 1000000; ++i) print i % 7 ",3,blue" }' >many.csv
 limit_memory() { [ -n "${MLP_SANITIZE:-}" ] || ulimit -v 1000000; } # a sanitizer maps terabytes
-rows=$( (limit_memory; "$MLP" predict --file "$MODELS/species.onnx" many.csv | tail -n +2 | wc -l) )
+rows=$( (limit_memory; "$MLP" predict --device cpu --file "$MODELS/species.onnx" many.csv |
+  tail -n +2 | wc -l) ) # a GPU's driver maps terabytes, too
 equals "$rows" 1000000
