@@ -12,6 +12,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace mlp {
 
 std::vector<data::DatasetName> chosen_datasets(Session& session) {
@@ -26,6 +28,18 @@ std::vector<data::DatasetName> chosen_datasets(Session& session) {
     throw Error(ErrorKind::not_found, "no dataset in mlp.yaml")
         .with_hint("add one with: mlp data add NAME PATH");
   return chosen;
+}
+
+VersionName named_version(Session& session, const std::string& text) {
+  const std::size_t at = text.find('@');
+  const std::string name = text.substr(0, at);
+  VersionName named{{name, session.project_file().dataset(name).path}, {}};
+  if (at == std::string::npos) return named;
+  named.version = text.substr(at + 1);
+  if (named.version.empty())
+    throw Error(ErrorKind::usage, fmt::format("'{}' names no version after the '@'", text))
+        .with_hint("a tag, 'latest', or the first digits of a version; mlp data log lists them");
+  return named;
 }
 
 std::unique_ptr<data::Datasets> open_datasets(Session& session) {
@@ -68,6 +82,38 @@ OpenRemote open_remote(Session& session, const std::string& name) {
   });
 }
 
+OpenRemote remote_if(Session& session, bool needed) {
+  if (!session.arguments().has("--remote") && (!needed || session.project_file().remotes.empty()))
+    return {};
+  return open_remote(session, chosen_remote(session));
+}
+
+VersionSource::VersionSource(Session& session, data::Datasets& datasets, const VersionName& name) {
+  const auto known_here = [&]() -> std::optional<Digest> {
+    if (name.version == "latest") return std::nullopt;
+    try {
+      return datasets.resolve(name.dataset, name.version, nullptr);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::not_found || name.version.empty()) throw;
+      return std::nullopt;
+    }
+  };
+  const auto here = known_here();
+  remote_ = remote_if(session, !here || !datasets.store().has(*here));
+  digest_ = here ? *here : datasets.resolve(name.dataset, name.version, remote_.store.get());
+  if (!datasets.store().has(digest_) && (!remote_.store || !remote_.store->has(digest_)))
+    throw Error(ErrorKind::not_found,
+                fmt::format("version {} of dataset '{}' is not {}", digest_.short_hex(),
+                            name.dataset.name,
+                            remote_.store ? "at '" + remote_.storage->location() + "'" : "here"))
+        .with_hint("push it from where it was added: mlp data push " + name.dataset.name);
+  objects_ = std::make_unique<data::LocalFirst>(datasets.store(), remote_.store.get());
+}
+
+data::Entry VersionSource::root() {
+  return data::read_manifest(*objects_, digest_);
+}
+
 std::string size_text(std::uint64_t files, std::uint64_t bytes) {
   return fmt::format("{} {}, {}", format_count(files), files == 1 ? "file" : "files",
                      format_bytes(bytes));
@@ -92,6 +138,25 @@ std::vector<Candidate> complete_datasets(Session& session) {
   std::vector<Candidate> all;
   for (const auto& entry : session.project_file().datasets)
     all.push_back({entry.name, entry.value.path});
+  return all;
+}
+
+Argument version_argument() {
+  return {.name = "NAME",
+          .help = "the dataset, or NAME@VERSION: a tag, its first digits, or 'latest'",
+          .complete = complete_versions};
+}
+
+std::vector<Candidate> complete_versions(Session& session) {
+  std::vector<Candidate> all = complete_datasets(session);
+  for (const auto& entry : session.project_file().datasets) {
+    const data::LocalVersions known(session.project(), entry.name);
+    for (const auto& [tag, version] : known.tags())
+      all.push_back({entry.name + "@" + tag, version.short_hex()});
+    for (const data::Version& version : known.versions())
+      all.push_back(
+          {entry.name + "@" + version.digest.short_hex(), size_text(version.files, version.bytes)});
+  }
   return all;
 }
 

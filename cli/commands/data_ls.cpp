@@ -52,17 +52,24 @@ void list_datasets(Session& session) {
 }
 
 // One line a file, as a stream: a version may have millions.
-void list_files(Session& session, const std::string& name) {
-  const data::DatasetName dataset{name, session.project_file().dataset(name).path};
+void list_files(Session& session, const VersionName& name, const std::string& path) {
   const auto datasets = open_datasets(session);
-  const Digest version = datasets->pinned(dataset).digest;
+  VersionSource version(session, *datasets, name);
+  const auto start = data::find_entry(version.objects(), version.root(), path);
+  if (!start)
+    throw Error(ErrorKind::not_found,
+                fmt::format("'{}' is not in version {} of dataset '{}'", printable(path),
+                            version.digest().short_hex(), name.dataset.name));
+  const std::string alone =
+      path.empty() ? fs::path(name.dataset.path).filename().native() : path; // a file by itself
   data::for_each_entry(
-      datasets->store(), data::read_manifest(datasets->store(), version),
-      [&](const std::string& path, const data::Entry& entry) {
+      version.objects(), *start, [&](const std::string& below, const data::Entry& entry) {
         const bool folder = entry.type == data::EntryType::directory;
-        Json record = {{"path", path}, {"type", type_name(entry.type)}};
-        std::string line =
-            printable(path.empty() ? fs::path(dataset.path).filename().native() : path);
+        const std::string full = below.empty()  ? path
+                                 : path.empty() ? below
+                                                : fmt::format("{}/{}", path, below);
+        Json record = {{"path", full}, {"type", type_name(entry.type)}};
+        std::string line = printable(full.empty() ? alone : full);
         if (entry.is_file()) {
           record["bytes"] = entry.content.size;
         } else if (folder) {
@@ -78,8 +85,11 @@ void list_files(Session& session, const std::string& name) {
 }
 
 void run(Session& session) {
+  std::string path = session.arguments().get("PATH").value_or("");
+  while (path.ends_with('/'))
+    path.pop_back();
   if (const auto name = session.arguments().get("NAME"))
-    list_files(session, *name);
+    list_files(session, named_version(session, *name), path);
   else
     list_datasets(session);
 }
@@ -92,12 +102,15 @@ const Command data_ls_command = {
     .summary = "list the datasets, or the files of one",
     .category = Category::data,
     .arguments = {{.name = "NAME",
-                   .help = "the dataset whose files to list",
+                   .help = "whose files to list; NAME@VERSION: those of another version",
                    .required = false,
-                   .complete = complete_datasets}},
+                   .complete = complete_versions},
+                  {.name = "PATH", .help = "only what is below this path", .required = false}},
+    .options = {remote_option()},
     .settings = {"data.jobs", "data.compression_level"},
     .examples = {{"mlp data ls", "the datasets and their versions"},
-                 {"mlp data ls digits", "the files of the version in use"}},
+                 {"mlp data ls digits", "the files of the version in use"},
+                 {"mlp data ls digits@v1 train", "a folder of another version"}},
     .run = run};
 
 } // namespace mlp

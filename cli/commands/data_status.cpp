@@ -11,18 +11,6 @@ namespace {
 
 constexpr std::size_t shown_changes = 50;
 
-std::string_view kind_word(data::ChangeKind kind) {
-  switch (kind) {
-  case data::ChangeKind::added:
-    return "added";
-  case data::ChangeKind::removed:
-    return "removed";
-  case data::ChangeKind::modified:
-    return "modified";
-  }
-  return "modified";
-}
-
 void run(Session& session) {
   const auto datasets = open_datasets(session);
   Json rows = Json::array();
@@ -43,12 +31,12 @@ void run(Session& session) {
     text += remedy.empty() ? "\n" : fmt::format(" ({})\n", remedy);
     std::size_t shown = 0;
     for (const auto& change : status.changes) {
-      row["changes"].push_back({{"kind", kind_word(change.kind)},
+      row["changes"].push_back({{"kind", data::change_word(change.kind)},
                                 {"path", change.path},
                                 {"old_bytes", change.old_size},
                                 {"new_bytes", change.new_size}});
       if (shown++ < shown_changes)
-        text += fmt::format("  {:<8}  {}\n", kind_word(change.kind),
+        text += fmt::format("  {:<8}  {}\n", data::change_word(change.kind),
                             printable(change.path.empty() ? dataset.path : change.path));
     }
     const std::uint64_t all = status.added + status.removed + status.modified;

@@ -5,6 +5,20 @@
 
 namespace mlp::data {
 
+std::string_view change_word(ChangeKind kind) noexcept {
+  switch (kind) {
+  case ChangeKind::added:
+    return "added";
+  case ChangeKind::removed:
+    return "removed";
+  case ChangeKind::modified:
+    return "modified";
+  case ChangeKind::renamed:
+    return "renamed";
+  }
+  return "modified";
+}
+
 CompareVisitor::CompareVisitor(ObjectSource& source, Entry root,
                                std::function<void(const Change&)> report)
     : source_(source), report_(std::move(report)) {

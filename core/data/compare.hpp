@@ -1,4 +1,5 @@
 // What differs between the files of a dataset and a version of it, found in one pass over both.
+// Renames are found between versions only, see diff.hpp.
 #pragma once
 
 #include "core/data/manifest_reader.hpp"
@@ -11,14 +12,17 @@
 
 namespace mlp::data {
 
-enum class ChangeKind { added, removed, modified };
+enum class ChangeKind { added, removed, modified, renamed };
 
 struct Change {
   ChangeKind kind = ChangeKind::modified;
   std::string path; // below the root; folders end in '/'; "" for a dataset that is one file
   std::uint64_t old_size = 0;
   std::uint64_t new_size = 0;
+  std::string old_path = {}; // renamed
 };
+// "added", "removed", ...
+[[nodiscard]] std::string_view change_word(ChangeKind kind) noexcept;
 
 // Feed it to scan(), then call finish(). Changes come in the order of the manifest, each once.
 class CompareVisitor final : public ScanVisitor {

@@ -119,6 +119,7 @@ AddResult Datasets::add(const DatasetName& dataset, bool dry_run) {
       const auto it = lock.datasets.find(dataset.name);
       result.changed = it == lock.datasets.end() || it->second != pin;
     } else {
+      record(dataset, result.version, result.totals);
       config::update_lock(project_, [&](config::LockFile& lock) {
         config::DatasetLock& held = lock.datasets[dataset.name];
         result.changed = held != pin;
@@ -157,9 +158,8 @@ StatusResult Datasets::status(const DatasetName& dataset) {
                              case ChangeKind::removed:
                                ++result.removed;
                                break;
-                             case ChangeKind::modified:
+                             default:
                                ++result.modified;
-                               break;
                              }
                              if (result.changes.size() < kept_changes)
                                result.changes.push_back(change);
@@ -188,7 +188,11 @@ PushResult Datasets::push(const DatasetName& dataset, RemoteStore& remote, bool 
     result.sent = push_objects(
         store_, remote, result.version,
         {.jobs = jobs_, .dry_run = dry_run, .check = check, .progress = &progress_, .stop = stop_});
-    if (!dry_run) publish_version(remote.storage(), dataset.name, result.version, result.totals);
+    if (dry_run) return result;
+    publish_version(remote.storage(), dataset.name,
+                    {result.version, result.totals.files, result.totals.bytes, wall_now()});
+    for (const auto& [tag, version] : known(dataset).tags())
+      if (version == result.version) publish_tag(remote.storage(), dataset.name, tag, version);
     return result;
   });
 }
@@ -227,22 +231,99 @@ PullResult Datasets::pull(const DatasetName& dataset, RemoteStore* remote, bool 
       version = read_manifest(*remote, result.version); // dry run of what is not fetched
     result.totals = version_totals(version);
     if (here || !dry_run)
-      result.checkout = checkout(path_of(dataset), version, store_,
-                                 {.cache = cache_of(dataset),
-                                  .force = force,
-                                  .dry_run = dry_run,
-                                  .jobs = jobs_,
-                                  .progress = &progress_,
-                                  .stop = stop_});
-    if (result.pinned && !dry_run) {
-      config::update_lock(project_, [&](config::LockFile& held) {
-        held.datasets.insert_or_assign(
-            dataset.name,
-            config::DatasetLock{result.version, result.totals.files, result.totals.bytes});
-      });
+      result.checkout = data::checkout(path_of(dataset), version, store_,
+                                       {.cache = cache_of(dataset),
+                                        .force = force,
+                                        .dry_run = dry_run,
+                                        .jobs = jobs_,
+                                        .progress = &progress_,
+                                        .stop = stop_});
+    if (dry_run) return result;
+    record(dataset, result.version, result.totals);
+    if (remote != nullptr) take_tags(dataset, *remote);
+    if (result.pinned) pin(dataset, {result.version, result.totals.files, result.totals.bytes});
+    return result;
+  });
+}
+
+FetchResult Datasets::fetch(const DatasetName& dataset, const Digest& version, RemoteStore& remote,
+                            bool dry_run) {
+  return with_context(fmt::format("while fetching dataset '{}'", dataset.name), [&] {
+    if (!dry_run) store_.prepare();
+    FetchResult result{.version = version};
+    result.fetched =
+        fetch_objects(store_, remote, version,
+                      {.jobs = jobs_, .dry_run = dry_run, .progress = &progress_, .stop = stop_});
+    LocalFirst source(store_, &remote);
+    result.totals = version_totals(read_manifest(source, version));
+    if (!dry_run) {
+      record(dataset, version, result.totals);
+      take_tags(dataset, remote);
     }
     return result;
   });
+}
+
+CheckoutStats Datasets::checkout(const DatasetName& dataset, const Digest& version, bool force,
+                                 bool dry_run) {
+  return with_context(fmt::format("while checking out dataset '{}'", dataset.name), [&] {
+    const Entry root = read_manifest(store_, version);
+    const Totals totals = version_totals(root);
+    const CheckoutStats stats = data::checkout(path_of(dataset), root, store_,
+                                               {.cache = cache_of(dataset),
+                                                .force = force,
+                                                .dry_run = dry_run,
+                                                .jobs = jobs_,
+                                                .progress = &progress_,
+                                                .stop = stop_});
+    if (!dry_run) {
+      record(dataset, version, totals);
+      pin(dataset, {version, totals.files, totals.bytes});
+    }
+    return stats;
+  });
+}
+
+CheckoutStats Datasets::export_to(const Digest& version, const fs::path& folder) {
+  std::error_code error;
+  if (fs::exists(fs::symlink_status(folder, error)) && !fs::is_empty(folder, error))
+    throw Error(ErrorKind::conflict, fmt::format("'{}' is there already", folder.native()))
+        .with_hint("name a folder that does not exist, or is empty");
+  make_directories(project_.tmp());
+  const TemporaryDirectory scratch("export-", project_.tmp()); // its cache is of no use later
+  return data::checkout(folder, read_manifest(store_, version), store_,
+                        {.cache = scratch.path() / "stat",
+                         .force = false,
+                         .dry_run = false,
+                         .jobs = jobs_,
+                         .progress = &progress_,
+                         .stop = stop_});
+}
+
+Digest Datasets::resolve(const DatasetName& dataset, std::string_view text,
+                         RemoteStore* remote) const {
+  if (text.empty()) return pinned(dataset).digest;
+  return resolve_version(text, known(dataset), remote == nullptr ? nullptr : &remote->storage(),
+                         dataset.name);
+}
+
+void Datasets::record(const DatasetName& dataset, const Digest& version,
+                      const Totals& totals) const {
+  known(dataset).record({version, totals.files, totals.bytes, wall_now()});
+}
+
+void Datasets::pin(const DatasetName& dataset, const config::DatasetLock& version) const {
+  config::update_lock(project_, [&](config::LockFile& held) {
+    held.datasets.insert_or_assign(dataset.name, version);
+  });
+}
+
+// A tag that names another version here stays as it is.
+void Datasets::take_tags(const DatasetName& dataset, RemoteStore& remote) const {
+  LocalVersions here = known(dataset);
+  const Tags mine = here.tags();
+  for (const auto& [tag, version] : remote_tags(remote.storage(), dataset.name))
+    if (!mine.contains(tag)) here.set_tag(tag, version);
 }
 
 } // namespace mlp::data

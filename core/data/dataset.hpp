@@ -11,6 +11,7 @@
 #include "core/data/scan.hpp"
 #include "core/data/store.hpp"
 #include "core/data/transfer.hpp"
+#include "core/data/versions.hpp"
 
 #include <optional>
 #include <stop_token>
@@ -49,6 +50,12 @@ struct PushResult {
   TransferStats sent;
 };
 
+struct FetchResult {
+  Digest version;
+  Totals totals;
+  TransferStats fetched;
+};
+
 struct PullResult {
   Digest version;
   Totals totals;
@@ -74,6 +81,23 @@ class Datasets {
   // With no `remote` everything must be in the local store.
   PullResult pull(const DatasetName& dataset, RemoteStore* remote, bool force, bool dry_run);
 
+  // Brings what a version needs, and the tags that the remote has for it, into the local store.
+  FetchResult fetch(const DatasetName& dataset, const Digest& version, RemoteStore& remote,
+                    bool dry_run);
+  // Makes the dataset's files that version, which the local store must have, and pins it.
+  CheckoutStats checkout(const DatasetName& dataset, const Digest& version, bool force,
+                         bool dry_run);
+  // Writes the version's files to `folder`, which must not exist or be empty.
+  CheckoutStats export_to(const Digest& version, const fs::path& folder);
+
+  // The versions and tags that are known here.
+  [[nodiscard]] LocalVersions known(const DatasetName& dataset) const {
+    return {project_, dataset.name};
+  }
+  // The version that `text` means, see resolve_version(); the pinned one if it is empty.
+  [[nodiscard]] Digest resolve(const DatasetName& dataset, std::string_view text,
+                               RemoteStore* remote) const;
+
   // The pinned version; throws Error(not_found), with the hint to add it, if there is none.
   [[nodiscard]] config::DatasetLock pinned(const DatasetName& dataset) const;
   // Where its files are. Throws Error(config) if the path would take in the project's own files.
@@ -83,6 +107,9 @@ class Datasets {
 
  private:
   [[nodiscard]] fs::path cache_of(const DatasetName& dataset) const;
+  void record(const DatasetName& dataset, const Digest& version, const Totals& totals) const;
+  void pin(const DatasetName& dataset, const config::DatasetLock& version) const;
+  void take_tags(const DatasetName& dataset, RemoteStore& remote) const;
 
   const config::Project& project_;
   Progress& progress_;

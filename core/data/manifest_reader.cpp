@@ -137,6 +137,25 @@ void for_each_entry(ObjectSource& source, const Entry& root,
   }
 }
 
+std::optional<Entry> find_entry(ObjectSource& source, const Entry& root, std::string_view path) {
+  Entry here = root;
+  while (!path.empty()) {
+    if (here.type != EntryType::directory) return std::nullopt;
+    const std::size_t slash = path.find('/');
+    const std::string_view name = path.substr(0, slash);
+    path = slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
+    if (name.empty()) continue; // "a//b", "a/"
+    DirectoryReader reader(source, here);
+    std::optional<Entry> entry;
+    do
+      entry = reader.next();
+    while (entry && entry->name < name);
+    if (!entry || entry->name != name) return std::nullopt;
+    here = *std::move(entry);
+  }
+  return here;
+}
+
 namespace {
 
 class Walker {

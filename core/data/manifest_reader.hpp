@@ -9,6 +9,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace mlp::data {
@@ -58,6 +59,11 @@ class ContentReader {
 // over a directory. Refuses directories deeper than max_directory_depth.
 void for_each_entry(ObjectSource& source, const Entry& root,
                     const std::function<bool(const std::string& path, const Entry& entry)>& visit);
+
+// The entry at a path of names with '/' between them; "" is `root` itself. nullopt if there is
+// none.
+[[nodiscard]] std::optional<Entry> find_entry(ObjectSource& source, const Entry& root,
+                                              std::string_view path);
 
 // Told of every object that a version needs.
 class ObjectVisitor {

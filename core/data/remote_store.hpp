@@ -54,6 +54,22 @@ class RemoteStore final : public ObjectSource {
   Bytes window_;
 };
 
+// The local store, and a remote (may be null) for what it lacks. Thread-safe; both outlive it.
+class LocalFirst final : public ObjectSource {
+ public:
+  LocalFirst(ObjectStore& local, RemoteStore* remote) : local_(local), remote_(remote) {}
+  void read(const Digest& id, Bytes& plain) override {
+    if (remote_ != nullptr && !local_.has(id))
+      remote_->read(id, plain);
+    else
+      local_.read(id, plain);
+  }
+
+ private:
+  ObjectStore& local_;
+  RemoteStore* remote_;
+};
+
 // Where a remote's index files are kept below a project's cache folder.
 [[nodiscard]] fs::path remote_cache(const fs::path& cache, const Storage& storage);
 

@@ -286,13 +286,6 @@ class Fetcher final : public ObjectVisitor {
   TaskPool pool_; // last: its tasks use the rest
 };
 
-std::string version_ref(const std::string& dataset, const Digest& version) {
-  return fmt::format("refs/datasets/{}/versions/{}", dataset, version.hex());
-}
-std::string latest_ref(const std::string& dataset) {
-  return fmt::format("refs/datasets/{}/latest", dataset);
-}
-
 } // namespace
 
 TransferStats push_objects(ObjectStore& local, RemoteStore& remote, const Digest& manifest,
@@ -318,32 +311,6 @@ TransferStats fetch_objects(ObjectStore& local, RemoteStore& remote, const Diges
   fetcher.finish();
   progress_of(options).end();
   return fetcher.stats();
-}
-
-void publish_version(Storage& storage, const std::string& dataset, const Digest& version,
-                     const Totals& totals) {
-  const std::string text = fmt::format("{{\"bytes\":{},\"files\":{},\"time\":\"{}\"}}\n",
-                                       totals.bytes, totals.files, format_time(wall_now()));
-  // Not swapped: the version is published already, and its first time is kept.
-  (void)storage.compare_and_swap(version_ref(dataset, version), std::nullopt, text);
-  const std::string latest = version.text() + "\n";
-  std::optional<std::string> current = storage.read_ref(latest_ref(dataset));
-  while (current != latest) {
-    SwapResult result = storage.compare_and_swap(latest_ref(dataset), current, latest);
-    if (result.swapped) return;
-    current = std::move(result.current);
-  }
-}
-
-std::optional<Digest> latest_version(Storage& storage, const std::string& dataset) {
-  const auto text = storage.read_ref(latest_ref(dataset));
-  if (!text) return std::nullopt;
-  const auto digest = parse_digest(trim(*text));
-  if (!digest)
-    throw Error(ErrorKind::integrity,
-                fmt::format("damaged ref '{}' at '{}'", latest_ref(dataset), storage.location()))
-        .with_hint("a push of the dataset writes it again");
-  return digest;
 }
 
 } // namespace mlp::data

@@ -38,14 +38,4 @@ TransferStats push_objects(ObjectStore& local, RemoteStore& remote, const Digest
 TransferStats fetch_objects(ObjectStore& local, RemoteStore& remote, const Digest& manifest,
                             const TransferOptions& options);
 
-// The versions of a dataset that a remote knows:
-//   refs/datasets/<name>/versions/<64 hex>   one a version: {"bytes":..,"files":..,"time":".."}
-//   refs/datasets/<name>/latest              "sha256:<64 hex>\n"
-// Both are written after the objects. Of two that publish at once both are kept, and the later is
-// the latest.
-void publish_version(Storage& storage, const std::string& dataset, const Digest& version,
-                     const Totals& totals);
-// nullopt if the remote does not know the dataset. Throws Error(integrity) for a ref that is none.
-[[nodiscard]] std::optional<Digest> latest_version(Storage& storage, const std::string& dataset);
-
 } // namespace mlp::data

@@ -1,0 +1,61 @@
+// `mlp data fetch`: bring versions into the local store; files and mlp.lock stay as they are.
+#include "cli/completers.hpp"
+#include "cli/data.hpp"
+#include "core/base/json.hpp"
+#include "core/base/text.hpp"
+
+#include <fmt/format.h>
+
+namespace mlp {
+
+namespace {
+
+void run(Session& session) {
+  const bool dry_run = session.arguments().has("--dry-run");
+  std::vector<VersionName> chosen;
+  for (const std::string& text : session.arguments().all("NAME"))
+    chosen.push_back(named_version(session, text));
+  if (chosen.empty())
+    for (const data::DatasetName& dataset : chosen_datasets(session))
+      chosen.push_back({dataset, {}});
+  const auto datasets = open_datasets(session);
+  const OpenRemote remote = open_remote(session, chosen_remote(session));
+  Json rows = Json::array();
+  std::string text;
+  for (const VersionName& name : chosen) {
+    const Digest version = datasets->resolve(name.dataset, name.version, remote.store.get());
+    const data::FetchResult result = datasets->fetch(name.dataset, version, *remote.store, dry_run);
+    rows.push_back({{"name", name.dataset.name},
+                    {"digest", version.text()},
+                    {"files", result.totals.files},
+                    {"bytes", result.totals.bytes},
+                    {"fetched_objects", result.fetched.objects},
+                    {"fetched_bytes", result.fetched.bytes}});
+    text += fmt::format("{}: {} in {}: {} {}\n", name.dataset.name,
+                        size_text(result.totals.files, result.totals.bytes), version.short_hex(),
+                        dry_run ? "would fetch" : "fetched", format_bytes(result.fetched.bytes));
+  }
+  session.output().emit(
+      {{"remote", remote.name}, {"datasets", std::move(rows)}, {"dry_run", dry_run}},
+      TextView{text});
+}
+
+} // namespace
+
+extern const Command data_fetch_command;
+const Command data_fetch_command = {
+    .path = "data fetch",
+    .summary = "bring versions into the local store, and no file",
+    .category = Category::data,
+    .arguments = {{.name = "NAME",
+                   .help = "datasets, or NAME@VERSION; all datasets if none is named",
+                   .required = false,
+                   .repeated = true,
+                   .complete = complete_versions}},
+    .options = {remote_option(), dry_run_option()},
+    .settings = {"data.jobs", "data.compression_level"},
+    .examples = {{"mlp data fetch", "what mlp.lock pins, for work without a network"},
+                 {"mlp data fetch digits@latest", "the newest, without using it yet"}},
+    .run = run};
+
+} // namespace mlp
