@@ -211,6 +211,8 @@ const Fields<TrainerSpec>& fields_of(const TrainerSpec*) {
       field("threads", &T::threads, "threads to use; 0: as many as there are").range(0, 4096),
       {"devices", "GPUs to train on together: all, how many, or which", read_devices,
        devices_shape},
+      field("tf32", &T::tf32,
+            "on a GPU: matrix products in TF32 (10 bits of mantissa, sums in float32), faster"),
   };
   return fields;
 }

@@ -128,6 +128,7 @@ struct TrainerSpec {
   std::uint64_t seed = 0;   // of weights, batches and dropout
   std::int64_t threads = 0; // of all processes together; 0: as many as the job may use
   TrainerDevices devices;
+  bool tf32 = false; // on a GPU: matrix products with 10 bits of mantissa
   bool operator==(const TrainerSpec&) const = default;
 };
 

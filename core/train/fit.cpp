@@ -37,7 +37,7 @@ constexpr double kSaveEvery = 1.0; // seconds; short epochs share a checkpoint
 constexpr std::int64_t kEvaluationBatch = 1024;
 
 std::unique_ptr<kernels::Device> device_for(const FitSpec& spec) {
-  return spec.gpu >= 0 ? kernels::make_cuda_device(spec.gpu)
+  return spec.gpu >= 0 ? kernels::make_cuda_device(spec.gpu, {.tf32 = spec.tf32})
                        : kernels::make_cpu_device(spec.threads);
 }
 

@@ -49,8 +49,9 @@ struct FitSpec {
   Schedule schedule;
   std::int64_t epochs = 20, batch = 128;
   std::uint64_t seed = 0;
-  int threads = 0; // <= 0: as many as this process may use
-  int gpu = -1;    // CUDA's number of the GPU to train on; -1: the CPU
+  int threads = 0;   // <= 0: as many as this process may use
+  int gpu = -1;      // CUDA's number of the GPU to train on; -1: the CPU
+  bool tf32 = false; // on a GPU: matrix products in TF32
   // Training with others, or null: the caller's, alive during fit(). See fit().
   kernels::Collective* collective = nullptr;
 

@@ -119,6 +119,7 @@ class Trainer {
     FitSpec fit = fit_spec(spec_, data_);
     if (place_.threads > 0) fit.threads = place_.threads;
     fit.gpu = place_.gpu;
+    fit.tf32 = spec_.tf32;
     fit.collective = place_.collective;
     if (first_ && !folders_.checkpoints.empty()) {
       make_directories(folders_.checkpoints);
