@@ -3,6 +3,7 @@
 #include "kernels/check/emulate/emulate.hpp"
 #include "kernels/device.hpp"
 
+#include <atomic>
 #include <cstdlib>
 #include <vector>
 
@@ -32,6 +33,7 @@ void submit(cudaStream_t stream, std::function<void()> work) {
 namespace {
 
 constexpr int kProcessors = 3; // few, so that loops over a grid go round more than once
+std::atomic<unsigned long> allocated{0};
 
 cudaError_t allocate(void** pointer, std::size_t bytes) {
   constexpr std::size_t kAlign = 256;
@@ -43,6 +45,14 @@ cudaError_t allocate(void** pointer, std::size_t bytes) {
 }
 
 } // namespace
+
+namespace emulate {
+
+unsigned long allocations() noexcept {
+  return allocated;
+}
+
+} // namespace emulate
 
 extern "C" {
 cudaError_t cudaSetDevice(int) {
@@ -62,6 +72,7 @@ cudaError_t cudaDeviceSynchronize() {
   return cudaSuccess;
 }
 cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
+  ++allocated;
   return allocate(pointer, bytes);
 }
 cudaError_t cudaFree(void* pointer) {

@@ -36,6 +36,8 @@ inline constexpr int kWarp = 32;
 
 // Runs work on a stream: now, or when a graph that it is recorded into is launched.
 void submit(cudaStream_t stream, std::function<void()> work);
+// Calls of cudaMalloc in this process.
+unsigned long allocations() noexcept;
 // kernel() once for every thread of the grid. Ends the process where threads wait for one another
 // for ever.
 void launch(dim3 grid, int threads, cudaStream_t stream, std::function<void()> kernel);

@@ -1,0 +1,316 @@
+// Models on an accelerator give what they give on the CPU, whichever steps run where, and however
+// often they are called. Runs on the CUDA device's own code, emulated.
+#include "backends/runtime/native/native.hpp"
+#include "backends/runtime/native/program.hpp"
+#include "core/base/error.hpp"
+#include "core/base/fs.hpp"
+#include "kernels/device.hpp"
+#include "tests/unit/backends/runtime/native/model_builder.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <thread>
+
+using namespace mlp;
+using namespace mlp::native;
+using namespace mlp::native::test;
+using Names = std::vector<std::string>;
+
+namespace emulate {
+unsigned long allocations() noexcept;
+}
+
+namespace {
+
+kernels::Device& host() {
+  static const auto cpu = kernels::make_cpu_device(1);
+  return *cpu;
+}
+kernels::Device& gpu() {
+  static const auto cuda = kernels::make_cuda_device(0);
+  return *cuda;
+}
+
+std::vector<float> run(Program::Context& context, const Dims& dims, const std::vector<float>& x) {
+  std::vector<Value> inputs{context.memory().allocate(Type::f32, dims)};
+  REQUIRE(inputs[0].count == static_cast<std::int64_t>(x.size()));
+  std::copy(x.begin(), x.end(), inputs[0].data<float>());
+  const auto y = context.run(inputs)[0].elements<float>();
+  std::vector<float> copy(y.begin(), y.end());
+  context.clear();
+  return copy;
+}
+
+// The model [n, rest...] for several n, each called four times with other numbers: as it is
+// computed first, recorded, and played again.
+void check_batches(const Program& on_cpu, const Program& on_gpu, Dims dims) {
+  Program::Context reference(on_cpu);
+  Program::Context context(on_gpu);
+  for (const std::int64_t batch : {1, 5, 16}) {
+    dims[0] = batch;
+    const auto count = static_cast<std::size_t>(dims.product(0, dims.size()));
+    for (int call = 0; call < 4; ++call) {
+      const std::vector<float> x = numbers(count, 0.5F + static_cast<float>(call));
+      const std::vector<float> want = run(reference, dims, x);
+      const std::vector<float> have = run(context, dims, x);
+      REQUIRE(have.size() == want.size());
+      for (std::size_t i = 0; i < want.size(); ++i)
+        REQUIRE(have[i] == Approx(want[i]).epsilon(1e-4).margin(1e-5));
+    }
+  }
+}
+
+ModelBuilder gated_network() { // silu, a residual, a hard sigmoid: all elementwise between products
+  ModelBuilder b;
+  b.input("x", {-1, 6});
+  b.floats("w1", {6, 6}, numbers(36));
+  b.floats("b1", {6}, numbers(6, 0.3F));
+  b.floats("w2", {6, 3}, numbers(18));
+  b.floats("scale", {1}, {0.5F});
+  b.node("MatMul", {"x", "w1"}, {"z"});
+  b.node("Add", {"z", "b1"}, {"a"});
+  b.node("Sigmoid", {"a"}, {"gate"});
+  b.node("Mul", {"a", "gate"}, {"h"});
+  b.node("Add", {"h", "x"}, {"sum"});
+  b.node("HardSigmoid", {"sum"}, {"hard"});
+  b.node("Mul", {"hard", "scale"}, {"halved"});
+  b.node("MatMul", {"halved", "w2"}, {"y"});
+  b.output("y", {-1, 3});
+  return b;
+}
+
+ModelBuilder image_network() {
+  ModelBuilder b;
+  b.input("x", {-1, 2, 8, 8});
+  b.floats("w", {4, 2, 3, 3}, numbers(72));
+  b.floats("bias", {4}, numbers(4));
+  b.floats("gamma", {4}, {1.0F, 0.5F, 2.0F, 1.5F});
+  b.floats("beta", {4}, numbers(4, 0.2F));
+  b.floats("mean", {4}, numbers(4, 0.1F));
+  b.floats("var", {4}, {1.0F, 0.7F, 0.4F, 2.0F});
+  b.floats("fc", {4, 3}, numbers(12));
+  auto& conv = b.node("Conv", {"x", "w", "bias"}, {"c"});
+  auto& pads = *conv.add_attribute();
+  pads.set_name("pads");
+  pads.set_type(onnx::AttributeProto::INTS);
+  for (int i = 0; i < 4; ++i)
+    pads.add_ints(1);
+  b.node("Relu", {"c"}, {"r"});
+  b.node("BatchNormalization", {"r", "gamma", "beta", "mean", "var"}, {"n"});
+  b.node("LeakyRelu", {"n"}, {"l"});
+  auto& pool = b.node("MaxPool", {"l"}, {"p"});
+  auto& shape = *pool.add_attribute();
+  shape.set_name("kernel_shape");
+  shape.set_type(onnx::AttributeProto::INTS);
+  shape.add_ints(2);
+  shape.add_ints(2);
+  b.node("GlobalAveragePool", {"p"}, {"g"});
+  ModelBuilder::attribute(b.node("Flatten", {"g"}, {"f"}), "axis", 1);
+  b.node("Gemm", {"f", "fc"}, {"logits"});
+  ModelBuilder::attribute(b.node("Softmax", {"logits"}, {"y"}), "axis", 1);
+  b.output("y", {-1, 3});
+  return b;
+}
+
+} // namespace
+
+TEST_CASE("elementwise neighbours become one step between products", "[accelerator]") {
+  const std::string bytes = gated_network().bytes();
+  const Program on_gpu(bytes, host(), {}, true, &gpu());
+  CHECK(on_gpu.step_names() == Names{"MatMul+bias", "Sigmoid+Mul+Add+HardSigmoid+Mul", "MatMul"});
+  CHECK(on_gpu.step_places() == std::vector<Place>(3, Place::device));
+  const Program on_cpu(bytes, host());
+  CHECK(on_cpu.step_names() ==
+        Names{"MatMul+bias", "Sigmoid", "Mul", "Add", "HardSigmoid", "Mul", "MatMul"});
+  check_batches(on_cpu, on_gpu, Dims{1, 6});
+}
+
+TEST_CASE("an image network runs on the accelerator alone", "[accelerator]") {
+  const std::string bytes = image_network().bytes();
+  const Program on_gpu(bytes, host(), {}, true, &gpu());
+  CHECK(on_gpu.step_names() == Names{"Conv+relu", "BatchNormalization", "LeakyRelu", "MaxPool",
+                                     "GlobalAveragePool", "Flatten", "Gemm", "Softmax"});
+  check_batches(Program(bytes, host()), on_gpu, Dims{1, 2, 8, 8});
+}
+
+TEST_CASE("a result that two nodes or the caller read is not fused away", "[accelerator]") {
+  ModelBuilder b;
+  b.input("x", {-1, 4});
+  b.node("Exp", {"x"}, {"e"}); // read twice, by nodes that end in one
+  b.node("Neg", {"e"}, {"n"});
+  b.node("Mul", {"e", "n"}, {"m"}); // also an output
+  b.node("Abs", {"m"}, {"a"});
+  b.node("Sqrt", {"a"}, {"s"});
+  b.output("s", {-1, 4});
+  b.output("m", {-1, 4});
+  const Program on_gpu(b.bytes(), host(), {}, true, &gpu());
+  CHECK(on_gpu.step_names() == Names{"Exp+Neg+Mul", "Abs+Sqrt"});
+  check_batches(Program(b.bytes(), host()), on_gpu, Dims{1, 4});
+}
+
+TEST_CASE("an expression too large for one step becomes several", "[accelerator]") {
+  ModelBuilder b;
+  b.input("x", {-1, 4});
+  std::string last = "x";
+  for (int i = 0; i < 60; ++i) {
+    const std::string next = i == 59 ? "y" : "v" + std::to_string(i);
+    b.node(i % 2 == 0 ? "Sin" : "Tanh", {last.c_str()}, {next.c_str()});
+    if (i % 2 == 0) b.graph().mutable_node(i)->set_op_type("Softsign");
+    last = next;
+  }
+  b.output("y", {-1, 4});
+  const Program on_gpu(b.bytes(), host(), {}, true, &gpu());
+  CHECK(on_gpu.step_count() > 1);
+  CHECK(on_gpu.step_count() < 12);
+  check_batches(Program(b.bytes(), host()), on_gpu, Dims{1, 4});
+}
+
+TEST_CASE("what the accelerator lacks runs on the host in between", "[accelerator]") {
+  ModelBuilder b;
+  b.input("x", {-1, 4});
+  b.floats("w", {4, 4}, numbers(16));
+  b.node("MatMul", {"x", "w"}, {"z"});
+  ModelBuilder::attribute(b.node("CumSum", {"z", "axis"}, {"c"}), "exclusive", 0);
+  b.graph().mutable_node(1)->set_op_type("ReduceSum");
+  b.graph().mutable_node(1)->clear_attribute();
+  b.integers("axis", {1});
+  b.node("Sub", {"z", "c"}, {"d"});
+  b.node("Shape", {"d"}, {"shape"});
+  b.node("Reshape", {"x", "shape"}, {"again"});
+  b.node("Add", {"d", "again"}, {"y"});
+  b.output("y", {-1, 4});
+  const Program on_gpu(b.bytes(), host(), {}, true, &gpu());
+  std::size_t on_host = 0;
+  for (const Place place : on_gpu.step_places())
+    on_host += place == Place::host ? 1 : 0;
+  CHECK(on_host == 1);
+  check_batches(Program(b.bytes(), host()), on_gpu, Dims{1, 4});
+  Program::Context context(on_gpu);
+  for (int call = 0; call < 4; ++call)
+    static_cast<void>(run(context, Dims{2, 4}, numbers(8)));
+  CHECK(context.replays() == 0); // the host's part cannot be recorded
+}
+
+TEST_CASE("a shape that comes again is played again, and allocates nothing", "[accelerator]") {
+  const std::string bytes = image_network().bytes();
+  const Program program(bytes, host(), {}, true, &gpu());
+  Program::Context context(program);
+  const std::vector<float> x = numbers(3 * 128);
+  const std::vector<float> first = run(context, Dims{3, 2, 8, 8}, x);
+  const unsigned long before = emulate::allocations();
+  CHECK(run(context, Dims{3, 2, 8, 8}, x) == first);
+  const unsigned long recorded = emulate::allocations();
+  for (int call = 0; call < 50; ++call)
+    CHECK(run(context, Dims{3, 2, 8, 8}, x) == first);
+  CHECK(context.replays() == 50);
+  CHECK(emulate::allocations() == recorded);
+  CHECK(recorded > before); // a recording has memory of its own
+
+  // Shapes that never end keep a bounded number of recordings.
+  for (std::int64_t batch = 1; batch <= 40; ++batch)
+    for (int call = 0; call < 3; ++call)
+      static_cast<void>(
+          run(context, Dims{batch, 2, 8, 8}, numbers(static_cast<std::size_t>(batch) * 128)));
+  CHECK(run(context, Dims{3, 2, 8, 8}, x) == first);
+}
+
+TEST_CASE("many threads use one runtime on the accelerator", "[accelerator]") {
+  const fs::path file = fs::temp_directory_path() / "mlp-accelerator-test.onnx";
+  std::ofstream(file, std::ios::binary) << gated_network().bytes();
+  const auto on_gpu = runtime_factory().load(file, {.threads = 1, .device = "cuda"});
+  const auto on_cpu = runtime_factory().load(file, {.threads = 1});
+  CHECK(runtime_factory().load(file, {.threads = 1, .device = "auto"})->device() == "cuda:0");
+  CHECK(on_gpu->device() == "cuda:0");
+  CHECK(on_cpu->device() == "cpu");
+  CHECK_THROWS_AS(runtime_factory().load(file, {.threads = 1, .device = "cuda:7"}), Error);
+  CHECK_THROWS_AS(runtime_factory().load(file, {.threads = 1, .device = "gpu"}), Error);
+  fs::remove(file);
+  std::atomic<int> different = 0;
+  const auto ask = [&](std::int64_t rows) {
+    model::NamedTensor x{.name = "x", .tensor = {}};
+    x.tensor.type = model::DataType::float32;
+    x.tensor.shape = {rows, 6};
+    const std::vector<float> values = numbers(static_cast<std::size_t>(rows) * 6);
+    x.tensor.data.resize(values.size() * sizeof(float));
+    std::memcpy(x.tensor.data.data(), values.data(), x.tensor.data.size());
+    const std::vector<model::NamedTensor> inputs{x};
+    const auto want = on_cpu->infer(inputs, {});
+    for (int call = 0; call < 8; ++call) {
+      const auto have = on_gpu->infer(inputs, {});
+      for (std::int64_t i = 0; i < rows * 3; ++i) {
+        float a = 0.0F;
+        float b = 0.0F;
+        const auto at = static_cast<std::size_t>(i) * sizeof(float);
+        std::memcpy(&a, want[0].tensor.data.data() + at, sizeof a);
+        std::memcpy(&b, have[0].tensor.data.data() + at, sizeof b);
+        if (!(std::fabs(a - b) <= 1e-4F)) ++different;
+      }
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (const std::int64_t rows : {1, 2, 3, 2, 1, 9})
+      threads.emplace_back(ask, rows);
+  }
+  CHECK(different == 0);
+}
+
+TEST_CASE("a failure on the accelerator names the node, and the next call works", "[accelerator]") {
+  ModelBuilder b;
+  b.input("x", {-1, -1});
+  b.floats("w", {4, 2}, numbers(8));
+  b.node("Relu", {"x"}, {"r"});
+  b.node("MatMul", {"r", "w"}, {"y"}).set_name("dense");
+  b.output("y", {-1, 2});
+  const Program program(b.bytes(), host(), {}, true, &gpu());
+  Program::Context context(program);
+  std::vector<Value> inputs{context.memory().allocate(Type::f32, Dims{2, 3})};
+  std::fill_n(inputs[0].data<float>(), 6, 1.0F);
+  CHECK_THROWS_WITH(context.run(inputs), Catch::Contains("do not fit a product"));
+  context.clear();
+  CHECK(run(context, Dims{2, 4}, numbers(8)).size() == 4);
+}
+
+TEST_CASE("the models that are kept for tests give the same on the accelerator", "[accelerator]") {
+  for (const char* name : {"pixels.onnx", "species.onnx"}) {
+    const fs::path file = fs::path(MLP_SOURCE_DIR) / "tests/data/onnx" / name;
+    const auto on_gpu = runtime_factory().load(file, {.threads = 1, .device = "cuda"});
+    const auto on_cpu = runtime_factory().load(file, {.threads = 1});
+    std::vector<model::NamedTensor> inputs;
+    for (const model::TensorSpec& spec : on_cpu->signature().inputs) {
+      model::NamedTensor input{.name = spec.name, .tensor = {}};
+      input.tensor.type = spec.type;
+      std::size_t count = 1;
+      for (const std::int64_t dim : spec.shape) {
+        input.tensor.shape.push_back(dim < 0 ? 3 : dim);
+        count *= static_cast<std::size_t>(input.tensor.shape.back());
+      }
+      if (spec.type == model::DataType::string)
+        input.tensor.strings.assign(count, "blue");
+      else
+        input.tensor.data.resize(count * model::data_type_size(spec.type));
+      inputs.push_back(std::move(input));
+    }
+    const auto want = on_cpu->infer(inputs, {});
+    for (int call = 0; call < 4; ++call) {
+      const auto have = on_gpu->infer(inputs, {});
+      REQUIRE(have.size() == want.size());
+      for (std::size_t i = 0; i < want.size(); ++i) {
+        CHECK(have[i].tensor.shape == want[i].tensor.shape);
+        CHECK(have[i].tensor.strings == want[i].tensor.strings);
+        if (want[i].tensor.type != model::DataType::float32) continue;
+        for (std::size_t at = 0; at < want[i].tensor.data.size(); at += sizeof(float)) {
+          float a = 0.0F;
+          float b = 0.0F;
+          std::memcpy(&a, want[i].tensor.data.data() + at, sizeof a);
+          std::memcpy(&b, have[i].tensor.data.data() + at, sizeof b);
+          CHECK(b == Approx(a).margin(1e-5));
+        }
+      }
+    }
+  }
+}
