@@ -7,6 +7,7 @@
 #include "core/base/interrupt.hpp"
 #include "core/data/chunker.hpp"
 #include "core/data/directory.hpp"
+#include "core/data/ignore.hpp"
 #include "core/data/manifest_builder.hpp"
 #include "core/data/task_pool.hpp"
 
@@ -84,7 +85,7 @@ class Scanner {
     struct stat info {};
     if (::stat(root.c_str(), &info) != 0) throw system_error(errno, "read", root.native());
     if (S_ISDIR(info.st_mode)) {
-      walk(Directory::open(root), 0);
+      walk(Directory::open(root), "", 0);
     } else {
       const fs::path folder = root.has_parent_path() ? root.parent_path() : fs::path(".");
       // A root that is a link to a file is followed: its owner chose it.
@@ -111,23 +112,42 @@ class Scanner {
   };
   using DirectoryPointer = std::shared_ptr<const Directory>;
 
-  void walk(const DirectoryPointer& directory, std::size_t depth) {
+  void walk(const DirectoryPointer& directory, const std::string& name, std::size_t depth) {
     if (depth >= max_directory_depth)
       throw Error(ErrorKind::failed,
                   fmt::format("folders are nested too deeply at '{}'", directory->path()));
-    for (const DirectoryItem& item : directory->list()) {
+    const std::vector<DirectoryItem> items = directory->list();
+    ignore_.enter(name, ignore_patterns(*directory, items));
+    for (const DirectoryItem& item : items) {
       throw_if_stopped(options_.stop);
+      if (ignore_.ignores(item.name, S_ISDIR(item.info.st_mode))) continue;
       if (S_ISDIR(item.info.st_mode)) {
         ++stats_.directories;
         cache_.enter(item.name);
         push({.event = Event::enter, .name = item.name});
-        walk(directory->open_child(item.name), depth + 1);
+        walk(directory->open_child(item.name), item.name, depth + 1);
         push({.event = Event::leave});
         cache_.leave();
       } else {
         handle(directory, item, item.name);
       }
     }
+    ignore_.leave();
+  }
+
+  // Those of the folder's own .mlpignore; none if it has no such file.
+  static std::vector<IgnorePattern> ignore_patterns(const Directory& directory,
+                                                    const std::vector<DirectoryItem>& items) {
+    const auto found = std::ranges::lower_bound(items, ignore_file_name, {}, &DirectoryItem::name);
+    if (found == items.end() || found->name != ignore_file_name || !S_ISREG(found->info.st_mode))
+      return {};
+    const std::string path = directory.path_of(found->name);
+    std::string text(max_ignore_bytes + 1, '\0');
+    File file = directory.open_file(found->name);
+    text.resize(read_some(file, std::as_writable_bytes(std::span(text)), path));
+    if (text.size() > max_ignore_bytes)
+      throw Error(ErrorKind::failed, fmt::format("'{}' is larger than 1 MiB", path));
+    return parse_ignore(text);
   }
 
   void handle(const DirectoryPointer& directory, const DirectoryItem& item,
@@ -300,6 +320,7 @@ class Scanner {
   StatCacheReader cache_;
   std::unique_ptr<StatCacheWriter> new_cache_;
   ScanStats stats_;
+  IgnoreRules ignore_;
   std::deque<Pending> pending_;
   TaskPool pool_; // last: its tasks use the rest
 };
