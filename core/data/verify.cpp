@@ -41,7 +41,9 @@ void Verifier::check(const std::vector<Target>& targets) {
     }));
   }
   for (std::size_t i = 0; i < targets.size(); ++i) {
-    for (auto& damage : checks[i].get()) {
+    std::vector<PackDamage> damages = checks[i].get();
+    if (!damages.empty()) damaged_packs.push_back(targets[i].id);
+    for (auto& damage : damages) {
       if (damage.object) damaged_.emplace(*damage.object, damage.reason);
       report({Problem::Kind::pack, "", targets[i].name, std::move(damage.reason)});
     }

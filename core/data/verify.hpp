@@ -51,6 +51,7 @@ class Verifier {
 
   std::vector<Problem> problems; // the first 1000
   std::uint64_t problem_count = 0;
+  std::vector<Digest> damaged_packs; // all of them
   std::uint64_t packs = 0;
   std::uint64_t pack_bytes = 0;
   std::uint64_t files = 0;

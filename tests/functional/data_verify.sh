@@ -48,3 +48,30 @@ contains "$out" "missing"
 rm -rf data
 mlp data pull >/dev/null
 expect_exit 0 mlp data verify
+
+# A repair keeps what is sound, also of versions that the remote has not got.
+cp -r data kept
+head -c 700000 /dev/urandom >data/second.bin
+mlp data add >/dev/null
+mlp data tag set second >/dev/null
+mlp data checkout "set@$(mlp data log set --json | jq -r '.versions[1].digest[7:19]')" >/dev/null
+cp -r .mlp/objects objects.before
+flip "$(find .mlp/objects/packs -size +400k -size -600k)" 200000
+expect_exit 8 mlp data verify
+expect_exit 2 mlp data verify --repair --remote origin
+expect_exit 0 mlp data verify --repair
+contains "$err" "1 damaged packs set aside"
+contains "$err" "fetched 1 objects"
+contains "$out" "all sound"
+mlp data checkout set@second >/dev/null
+[ "$(stat -c %s data/second.bin)" = 700000 ] || fail "a sound object is lost"
+expect_exit 0 mlp data verify
+mlp data checkout "set@$(mlp data log set --json | jq -r '.versions[1].digest[7:19]')" >/dev/null
+diff -r kept data || fail "the repaired version differs"
+# Without a remote the rest is told.
+flip "$(find .mlp/objects/packs -size +600k)" 300000
+mv store store.away
+mkdir store
+expect_exit 0 mlp data verify --repair
+mlp data cat set@second second.bin >/dev/null 2>&1 && fail "what is lost can be read"
+exit 0
