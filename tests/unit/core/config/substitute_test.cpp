@@ -77,8 +77,8 @@ TEST_CASE("a value in a program is one literal text, whatever it holds and where
       "printf '%s|' \"${params.v}\"",
       "printf '%s|' '${params.v}'",
       "x=${params.v}; printf '%s|' \"$x\"",
-      "printf '%s|' $(printf '%s' ${params.v} | od -An -v -tx1 | tr -d ' \\n') > /dev/null; "
-      "printf '%s|' ${params.v}",
+      ("printf '%s|' $(printf '%s' ${params.v} | od -An -v -tx1 | tr -d ' \\n') > /dev/null; "
+       "printf '%s|' ${params.v}"),
       "# don't mind this comment\nprintf '%s|' ${params.v}",
       "printf '%s|' \"$(printf '%s' \"${params.v}\")\"",
       "echo \"it's\" 'a \"b' >/dev/null; printf '%s|' ${params.v}",

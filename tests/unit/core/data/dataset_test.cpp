@@ -188,9 +188,10 @@ TEST_CASE("going to another version removes what only the old one had") {
   (void)place.open().add(place.name, false);
   const auto new_tree = test::tree(place.data());
   const config::LockFile new_lock = config::load_lock_file(place.project);
-  for (const auto& [lock, tree] : {std::pair(old_lock, old_tree), std::pair(new_lock, new_tree),
-                                   std::pair(old_lock, old_tree)}) {
-    config::update_lock(place.project, [&](config::LockFile& held) { held = lock; });
+  for (const auto& version : {std::pair(old_lock, old_tree), std::pair(new_lock, new_tree),
+                              std::pair(old_lock, old_tree)}) {
+    const auto& tree = version.second;
+    config::update_lock(place.project, [&](config::LockFile& held) { held = version.first; });
     (void)place.open().pull(place.name, nullptr, false, false);
     CHECK(test::tree(place.data()) == tree);
     CHECK(place.open().status(place.name).clean());
