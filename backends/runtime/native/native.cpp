@@ -23,11 +23,12 @@ using model::NamedTensor;
 
 class NativeRuntime final : public serve::Runtime {
  public:
-  // accelerator: null, or what the model is to run on.
+  // accelerator: null, or what the model is to run on as far as it can.
   NativeRuntime(std::string_view bytes, int threads, std::unique_ptr<kernels::Device> accelerator)
       : device_(kernels::make_cpu_device(threads)), accelerator_(std::move(accelerator)),
         program_(bytes, *device_, {}, true, accelerator_.get()) {
     check_types();
+    if (!program_.offloads()) accelerator_.reset(); // strings and trees, say
     if (accelerator_ != nullptr) check_libraries();
   }
 

@@ -1,4 +1,5 @@
-// The native runtime: loads ONNX models and runs them on the CPU, without any other runtime.
+// The native runtime: loads ONNX models and runs them on the CPU or a GPU, without any other
+// runtime.
 #pragma once
 
 #include "core/serve/runtime.hpp"

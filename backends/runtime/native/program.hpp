@@ -44,6 +44,8 @@ class Program {
   [[nodiscard]] std::size_t step_count() const noexcept { return steps_.size(); }
   // The operator of each step, as "Gemm" or, with what was fused into it, "MatMul+bias+relu".
   [[nodiscard]] std::vector<std::string> step_names() const;
+  // Whether the accelerator does any of it.
+  [[nodiscard]] bool offloads() const noexcept { return offload_ != nullptr; }
   // Where each step runs.
   [[nodiscard]] std::vector<Place> step_places() const;
 
