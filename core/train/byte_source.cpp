@@ -163,6 +163,10 @@ std::unique_ptr<ByteSource> descriptor_source(int descriptor, std::string name) 
   return detect(std::make_unique<FileSource>(File(descriptor), std::move(name)));
 }
 
+std::unique_ptr<ByteSource> unpacked_source(std::unique_ptr<ByteSource> raw) {
+  return detect(std::move(raw));
+}
+
 std::unique_ptr<ByteSource> peek_source(std::unique_ptr<ByteSource> source, std::size_t size,
                                         std::string& head) {
   head.assign(size, '\0');

@@ -29,6 +29,8 @@ class ByteSource {
                                                         std::string name);
 // What comes through an open descriptor, such as a pipe; the descriptor is then the source's.
 [[nodiscard]] std::unique_ptr<ByteSource> descriptor_source(int descriptor, std::string name);
+// The bytes of `raw`, unpacked if they are gzip.
+[[nodiscard]] std::unique_ptr<ByteSource> unpacked_source(std::unique_ptr<ByteSource> raw);
 // Reads up to `size` bytes into `head`; the source that is returned begins with them again.
 [[nodiscard]] std::unique_ptr<ByteSource> peek_source(std::unique_ptr<ByteSource> source,
                                                       std::size_t size, std::string& head);
