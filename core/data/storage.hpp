@@ -57,6 +57,10 @@ class Storage {
   // Where it is, for people: a URL without credentials. Never blocks.
   [[nodiscard]] virtual std::string location() const = 0;
 
+  // How many reads at once keep it busy: few where a disk does the work, more where each of them
+  // travels. Never blocks.
+  [[nodiscard]] virtual unsigned parallel_reads() const { return 2; }
+
   // For each name its size, or nullopt where there is no such object. One round trip for many
   // names where the place can do that. A place that has never been written to has no objects.
   [[nodiscard]] virtual std::vector<std::optional<std::uint64_t>>

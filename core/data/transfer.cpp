@@ -177,7 +177,9 @@ class Fetcher final : public ObjectVisitor {
  public:
   Fetcher(ObjectStore& local, RemoteStore& remote, const TransferOptions& options)
       : local_(local), remote_(remote), options_(options), progress_(progress_of(options)),
-        pool_(options.jobs != 0 ? std::min(options.jobs, 16u) : std::max(2u, choose_threads(0)),
+        pool_(options.jobs != 0
+                  ? std::min(options.jobs, 16u)
+                  : std::max(std::min(remote.storage().parallel_reads(), 16u), choose_threads(0)),
               2) {}
 
   bool enter(const Digest& node) override {

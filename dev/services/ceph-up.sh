@@ -55,6 +55,8 @@ rgw run sync thread = false
 rgw enable usage log = false
 rgw enable apis = s3, admin
 rgw thread pool size = 16
+rgw gc obj min wait = 1
+rgw gc processor period = 1
 ms mon client mode = crc
 CONF
 export CEPH_CONF=$dir/ceph.conf

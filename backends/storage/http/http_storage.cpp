@@ -26,6 +26,7 @@ class HttpStorage final : public data::Storage {
       : location_(std::move(location)), base_(std::move(base)), http_(options) {}
 
   [[nodiscard]] std::string location() const override { return location_; }
+  [[nodiscard]] unsigned parallel_reads() const override { return 8; }
 
   [[nodiscard]] std::vector<std::optional<std::uint64_t>>
   has(std::span<const std::string> names) override;

@@ -54,6 +54,7 @@ class S3Storage final : public data::Storage {
         removed_etag_(fmt::format("\"{}\"", net::md5(removed_ref).hex())) {}
 
   [[nodiscard]] std::string location() const override { return client_.place().location; }
+  [[nodiscard]] unsigned parallel_reads() const override { return 8; }
 
   [[nodiscard]] std::vector<std::optional<std::uint64_t>>
   has(std::span<const std::string> names) override;
