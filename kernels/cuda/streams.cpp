@@ -37,12 +37,14 @@ StreamState::StreamState(int processors, bool is_default) {
   queue_.scratch.tickets =
       reinterpret_cast<unsigned*>(static_cast<char*>(memory) + kSums); // kSums is a multiple of 8
   try {
-    check(cudaMemset(queue_.scratch.tickets, 0, kTickets), "clear a stream's memory");
-    // A stream that ignores the default one would not see the end of this.
-    check(cudaDeviceSynchronize(), "clear a stream's memory");
     if (!is_default)
       check(cudaStreamCreateWithFlags(&queue_.stream, cudaStreamNonBlocking), "make a stream");
+    // On this stream alone: waiting for the whole GPU is not allowed while another thread records.
+    check(cudaMemsetAsync(queue_.scratch.tickets, 0, kTickets, queue_.stream),
+          "clear a stream's memory");
+    check(cudaStreamSynchronize(queue_.stream), "clear a stream's memory");
   } catch (...) {
+    if (queue_.stream != nullptr) static_cast<void>(cudaStreamDestroy(queue_.stream));
     static_cast<void>(cudaFree(memory));
     throw;
   }

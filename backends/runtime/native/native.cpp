@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <charconv>
 #include <condition_variable>
+#include <mutex>
 #include <thread>
 
 namespace mlp::native {

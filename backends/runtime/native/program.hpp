@@ -9,7 +9,7 @@
 #include "backends/runtime/native/value.hpp"
 
 #include <memory>
-#include <mutex>
+#include <shared_mutex>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -95,6 +95,9 @@ class Program {
     // All that happens on the host follows from the shapes of the inputs, so that what the
     // accelerator did for a call can be recorded and played again for one of the same shapes.
     bool recordable = false;
+    // Held alone while a context records: what other contexts allocate, free and wait for meanwhile
+    // could break the recording.
+    mutable std::shared_mutex recording;
   };
 
   void make_steps(kernels::Device& device, kernels::Device* accelerator);

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <mutex>
 
 namespace mlp::native {
 
@@ -154,11 +155,19 @@ void Program::Context::Accelerated::run() {
   }
   busy_ = true;
   try {
-    if (Recording* recording = find_recording(shapes)) {
-      replay(*recording);
-    } else {
-      run_once();
-      if (records_ && seen(shapes)) record(shapes, inputs);
+    bool again = false;
+    {
+      const std::shared_lock lock(offload_.recording);
+      if (const Recording* recording = find_recording(shapes)) {
+        replay(*recording);
+      } else {
+        run_once();
+        again = records_ && seen(shapes);
+      }
+    }
+    if (again) {
+      const std::unique_lock lock(offload_.recording);
+      record(shapes, inputs);
     }
   } catch (const kernels::Error& error) {
     throw Error(ErrorKind::failed, error.what()).with_hint(error.hint());
@@ -249,6 +258,7 @@ void Program::Context::Accelerated::clear() noexcept {
     }
     busy_ = false;
   }
+  const std::shared_lock lock(offload_.recording);
   lane_.kept.clear();
   drop_values();
   own_memory_.end_call();
