@@ -93,7 +93,7 @@ std::string canonical_query(const Pairs& query) {
   std::ranges::sort(encoded);
   parts.reserve(encoded.size());
   for (const auto& [name, value] : encoded)
-    parts.push_back(name + "=" + value);
+    parts.push_back(fmt::format("{}={}", name, value));
   return join(parts, "&");
 }
 
