@@ -8,11 +8,12 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_POSITION_INDEPENDENT_CODE OFF)
 set(CMAKE_VERIFY_INTERFACE_HEADER_SETS ON)
 if(NOT CMAKE_BUILD_TYPE)
-  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
 endif()
-# Line tables are what a backtrace needs; full debug information doubles the link.
-string(REPLACE "-g" "-g1" CMAKE_CXX_FLAGS_RELWITHDEBINFO "${CMAKE_CXX_FLAGS_RELWITHDEBINFO}")
-string(REPLACE "-DNDEBUG" "" CMAKE_CXX_FLAGS_RELWITHDEBINFO "${CMAKE_CXX_FLAGS_RELWITHDEBINFO}")
+# Both keep assert(). Line tables are what a sanitizer's backtrace needs; full debug information
+# doubles the link.
+set(CMAKE_CXX_FLAGS_RELEASE "-O2")
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
 
 set(MLP_SANITIZE "" CACHE STRING "Sanitizers for the whole build, as -fsanitize= takes them")
 if(MLP_SANITIZE)
@@ -69,24 +70,30 @@ set(MLP_PRECOMPILED <nlohmann/json.hpp> <fmt/format.h> <algorithm> <charconv> <c
   <filesystem> <functional> <map> <memory> <mutex> <optional> <span> <stop_token> <string>
   <string_view> <thread> <unordered_map> <vector>)
 file(WRITE ${PROJECT_BINARY_DIR}/precompiled.cpp "")
-add_library(mlp_precompiled OBJECT ${PROJECT_BINARY_DIR}/precompiled.cpp)
-target_link_libraries(mlp_precompiled PRIVATE mlp_warnings fmt::fmt Threads::Threads)
-target_precompile_headers(mlp_precompiled PRIVATE ${MLP_PRECOMPILED})
+function(mlp_precompile target)
+  add_library(${target} OBJECT ${PROJECT_BINARY_DIR}/precompiled.cpp)
+  target_link_libraries(${target} PRIVATE mlp_warnings fmt::fmt Threads::Threads)
+  target_compile_options(${target} PRIVATE ${ARGN})
+  target_precompile_headers(${target} PRIVATE ${MLP_PRECOMPILED})
+endfunction()
+mlp_precompile(mlp_precompiled)
+mlp_precompile(mlp_precompiled_small -Os) # precompiled headers hold for one set of options
 
-# mlp_library(NAME core_data HEADERS ... SOURCES ... PUBLIC_DEPENDS ... PRIVATE_DEPENDS ... OPTIONS ...)
-# makes the static library mlp_<NAME> from the files of this folder, compiled with OPTIONS. Headers
-# are included from the root of the repository and each must compile alone (target
+# mlp_library(NAME core_data [SMALL] HEADERS ... SOURCES ... PUBLIC_DEPENDS ... PRIVATE_DEPENDS ...)
+# makes the static library mlp_<NAME> from the files of this folder. SMALL is for code that waits for
+# people, disks and networks: it is compiled for size, which takes less time. Headers are included
+# from the root of the repository and each must compile alone (target
 # all_verify_interface_header_sets).
 function(mlp_library)
-  cmake_parse_arguments(A "" "NAME" "HEADERS;SOURCES;PUBLIC_DEPENDS;PRIVATE_DEPENDS;OPTIONS" ${ARGN})
+  cmake_parse_arguments(A "SMALL" "NAME" "HEADERS;SOURCES;PUBLIC_DEPENDS;PRIVATE_DEPENDS" ${ARGN})
   set(target mlp_${A_NAME})
   add_library(${target} STATIC)
   target_sources(${target} PRIVATE ${A_SOURCES})
   target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${A_HEADERS})
   target_link_libraries(${target} PUBLIC ${A_PUBLIC_DEPENDS} PRIVATE mlp_warnings fmt::fmt ${A_PRIVATE_DEPENDS})
-  if(A_OPTIONS) # precompiled headers hold for one set of options
-    target_compile_options(${target} PRIVATE ${A_OPTIONS})
-    target_precompile_headers(${target} PRIVATE ${MLP_PRECOMPILED})
+  if(A_SMALL)
+    target_compile_options(${target} PRIVATE -Os)
+    target_precompile_headers(${target} REUSE_FROM mlp_precompiled_small)
   else()
     target_precompile_headers(${target} REUSE_FROM mlp_precompiled)
   endif()
