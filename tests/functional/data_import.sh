@@ -20,7 +20,7 @@ contains "$out" "unchanged"
 expect_exit 5 mlp data import noise "$url/noise.bin"
 expect_exit 0 mlp data import noise "$url/noise.bin" --force
 expect_exit 8 mlp data import other "$url/table.csv" --sha256 "$sum"
-[ -z "$(ls data | grep -v noise.bin)" ] || fail "left behind: $(ls data)"
+equals "$(ls data)" noise.bin
 expect_exit 4 mlp data import other "$url/nothing"
 contains "$err" "has no such file"
 expect_exit 0 mlp data import table "file:$PWD/site/table.csv" tables/t.csv
