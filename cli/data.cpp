@@ -42,6 +42,25 @@ VersionName named_version(Session& session, const std::string& text) {
   return named;
 }
 
+std::vector<VersionName> chosen_versions(Session& session) {
+  std::vector<VersionName> chosen;
+  for (const std::string& text : session.arguments().all("NAME"))
+    chosen.push_back(named_version(session, text));
+  if (chosen.empty())
+    for (data::DatasetName& dataset : chosen_datasets(session))
+      chosen.push_back({std::move(dataset), {}});
+  return chosen;
+}
+
+std::string project_path(Session& session, const std::string& given) {
+  const fs::path absolute = fs::absolute(given).lexically_normal();
+  const fs::path relative = absolute.lexically_relative(session.project().root);
+  std::string path = *relative.begin() == ".." ? absolute.native() : relative.native();
+  while (path.size() > 1 && path.ends_with('/'))
+    path.pop_back();
+  return path;
+}
+
 std::unique_ptr<data::Datasets> open_datasets(Session& session) {
   const config::Settings& settings = session.settings();
   return std::make_unique<data::Datasets>(

@@ -25,6 +25,12 @@ struct VersionName {
 };
 // Throws Error(not_found), with the nearest name, for a dataset that is not declared.
 [[nodiscard]] VersionName named_version(Session& session, const std::string& text);
+// Those that the argument NAME lists, or the pinned versions of all datasets.
+[[nodiscard]] std::vector<VersionName> chosen_versions(Session& session);
+
+// A path as mlp.yaml has it: relative to the project's root where it lies in it. `given` is
+// relative to the current folder.
+[[nodiscard]] std::string project_path(Session& session, const std::string& given);
 
 // With the settings data.jobs and data.compression_level, which the command must name.
 [[nodiscard]] std::unique_ptr<data::Datasets> open_datasets(Session& session);

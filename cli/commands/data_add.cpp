@@ -12,19 +12,6 @@ namespace mlp {
 
 namespace {
 
-// A path as mlp.yaml has it: relative to the project's root where it lies in it.
-std::string project_path(Session& session, const std::string& given) {
-  const fs::path absolute = fs::absolute(given).lexically_normal();
-  std::error_code code;
-  if (!fs::exists(absolute, code))
-    throw Error(ErrorKind::not_found, fmt::format("no file or folder '{}'", given));
-  const fs::path relative = absolute.lexically_relative(session.project().root);
-  std::string path = *relative.begin() == ".." ? absolute.native() : relative.native();
-  while (path.size() > 1 && path.ends_with('/'))
-    path.pop_back();
-  return path;
-}
-
 Json result_json(const std::string& name, const data::AddResult& result) {
   return {{"name", name},
           {"digest", result.version.text()},
@@ -61,6 +48,9 @@ void run(Session& session) {
   const auto datasets = open_datasets(session);
   std::vector<data::DatasetName> chosen;
   if (given_path) {
+    std::error_code ignored;
+    if (!fs::exists(*given_path, ignored))
+      throw Error(ErrorKind::not_found, fmt::format("no file or folder '{}'", *given_path));
     const std::string path = project_path(session, *given_path);
     const auto* known = session.project_file().datasets.find(*name);
     if (known != nullptr && known->path != path)

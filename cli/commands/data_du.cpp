@@ -11,12 +11,7 @@ namespace mlp {
 namespace {
 
 void run(Session& session) {
-  std::vector<VersionName> chosen;
-  for (const std::string& text : session.arguments().all("NAME"))
-    chosen.push_back(named_version(session, text));
-  if (chosen.empty())
-    for (const data::DatasetName& dataset : chosen_datasets(session))
-      chosen.push_back({dataset, {}});
+  const std::vector<VersionName> chosen = chosen_versions(session);
   const auto datasets = open_datasets(session);
   data::UsageCounter counter(datasets->store());
   Json rows = Json::array();

@@ -12,12 +12,7 @@ namespace {
 
 void run(Session& session) {
   const bool dry_run = session.arguments().has("--dry-run");
-  std::vector<VersionName> chosen;
-  for (const std::string& text : session.arguments().all("NAME"))
-    chosen.push_back(named_version(session, text));
-  if (chosen.empty())
-    for (const data::DatasetName& dataset : chosen_datasets(session))
-      chosen.push_back({dataset, {}});
+  const std::vector<VersionName> chosen = chosen_versions(session);
   const auto datasets = open_datasets(session);
   const OpenRemote remote = open_remote(session, chosen_remote(session));
   Json rows = Json::array();

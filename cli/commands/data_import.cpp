@@ -2,6 +2,7 @@
 #include "backends/registry.hpp"
 #include "cli/completers.hpp"
 #include "cli/data.hpp"
+#include "cli/http_options.hpp"
 #include "core/base/error.hpp"
 #include "core/base/interrupt.hpp"
 #include "core/base/json.hpp"
@@ -62,10 +63,9 @@ net::Downloaded fetch(Session& session, const std::string& text, const net::Url&
   if (url.scheme == "http" || url.scheme == "https") {
     if (!url.user.empty() || !url.password.empty())
       throw Error(ErrorKind::usage, "a URL with a user or password in it is not taken")
-          .with_hint("put them into ~/.netrc");
-    net::HttpOptions options;
-    options.stop = session.stop_token();
-    return net::download(text, target, expected, std::move(options), session.output().progress());
+          .with_hint("fetch the file with another tool, then: mlp data add NAME PATH");
+    return net::download(text, target, expected, http_options(session),
+                         session.output().progress());
   }
   if (url.scheme == "file") {
     const File file = File::open_read(url.path);
@@ -78,7 +78,7 @@ net::Downloaded fetch(Session& session, const std::string& text, const net::Url&
     const std::string path = text.substr(0, query);
     const std::string folder =
         path.substr(0, path.rfind('/')) + (query == std::string::npos ? "" : text.substr(query));
-    const auto storage = open_storage(folder, session.project().root);
+    const auto storage = open_storage(folder, session.project().root, http_options(session));
     return copy(
         [&](std::uint64_t at, std::span<std::byte> into) { return storage->read(name, at, into); },
         target, expected, session);
@@ -92,13 +92,15 @@ void run(Session& session) {
   const std::string text = *session.arguments().get("URL");
   const net::Url url = net::parse_url(text);
   std::optional<Digest> expected;
-  if (const auto given = session.arguments().get("--sha256")) {
-    expected = parse_digest(*given);
+  if (const auto digest = session.arguments().get("--sha256")) {
+    expected = parse_digest(*digest);
     if (!expected) throw Error(ErrorKind::usage, "--sha256 takes 64 hexadecimal digits");
   }
   const auto* known = session.project_file().datasets.find(name);
-  const std::string path = session.arguments().get("PATH").value_or(
-      known != nullptr ? known->path : "data/" + file_name(url));
+  const auto given = session.arguments().get("PATH");
+  const std::string path = given              ? project_path(session, *given)
+                           : known != nullptr ? known->path
+                                              : "data/" + file_name(url);
   if (known != nullptr && known->path != path)
     throw Error(ErrorKind::conflict,
                 fmt::format("dataset '{}' has the path '{}' in mlp.yaml", name, known->path));

@@ -11,7 +11,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
+#include <unordered_set>
 
 namespace mlp {
 
@@ -24,11 +24,11 @@ void run(Session& session) {
   const data::LocalVersions known = datasets->known(dataset);
   std::vector<data::Version> versions = known.versions();
   data::Tags tags = known.tags();
-  std::map<Digest, bool> at_remote;
+  std::unordered_set<Digest> at_remote;
   const OpenRemote remote = remote_if(session, false);
   if (remote.storage) {
     for (const data::Version& version : data::remote_versions(*remote.storage, name)) {
-      at_remote[version.digest] = true;
+      at_remote.insert(version.digest);
       const auto same = std::ranges::find(versions, version.digest, &data::Version::digest);
       if (same == versions.end()) versions.push_back(version);
     }

@@ -77,6 +77,15 @@ fs::path Datasets::path_of(const DatasetName& dataset) const {
   return clean;
 }
 
+CheckoutOptions Datasets::checkout_options(fs::path cache, bool force, bool dry_run) const {
+  return {.cache = std::move(cache),
+          .force = force,
+          .dry_run = dry_run,
+          .jobs = jobs_,
+          .progress = &progress_,
+          .stop = stop_};
+}
+
 fs::path Datasets::cache_of(const DatasetName& dataset) const {
   return project_.cache() / "stat" / dataset.name;
 }
@@ -232,12 +241,7 @@ PullResult Datasets::pull(const DatasetName& dataset, RemoteStore* remote, bool 
     result.totals = version_totals(version);
     if (here || !dry_run)
       result.checkout = data::checkout(path_of(dataset), version, store_,
-                                       {.cache = cache_of(dataset),
-                                        .force = force,
-                                        .dry_run = dry_run,
-                                        .jobs = jobs_,
-                                        .progress = &progress_,
-                                        .stop = stop_});
+                                       checkout_options(cache_of(dataset), force, dry_run));
     if (dry_run) return result;
     record(dataset, result.version, result.totals);
     if (remote != nullptr) take_tags(dataset, *remote);
@@ -270,12 +274,7 @@ CheckoutStats Datasets::checkout(const DatasetName& dataset, const Digest& versi
     const Entry root = read_manifest(store_, version);
     const Totals totals = version_totals(root);
     const CheckoutStats stats = data::checkout(path_of(dataset), root, store_,
-                                               {.cache = cache_of(dataset),
-                                                .force = force,
-                                                .dry_run = dry_run,
-                                                .jobs = jobs_,
-                                                .progress = &progress_,
-                                                .stop = stop_});
+                                               checkout_options(cache_of(dataset), force, dry_run));
     if (!dry_run) {
       record(dataset, version, totals);
       pin(dataset, {version, totals.files, totals.bytes});
@@ -292,12 +291,7 @@ CheckoutStats Datasets::export_to(const Digest& version, const fs::path& folder)
   make_directories(project_.tmp());
   const TemporaryDirectory scratch("export-", project_.tmp()); // its cache is of no use later
   return data::checkout(folder, read_manifest(store_, version), store_,
-                        {.cache = scratch.path() / "stat",
-                         .force = false,
-                         .dry_run = false,
-                         .jobs = jobs_,
-                         .progress = &progress_,
-                         .stop = stop_});
+                        checkout_options(scratch.path() / "stat", false, false));
 }
 
 Digest Datasets::resolve(const DatasetName& dataset, std::string_view text,

@@ -107,6 +107,7 @@ class Datasets {
 
  private:
   [[nodiscard]] fs::path cache_of(const DatasetName& dataset) const;
+  [[nodiscard]] CheckoutOptions checkout_options(fs::path cache, bool force, bool dry_run) const;
   void record(const DatasetName& dataset, const Digest& version, const Totals& totals) const;
   void pin(const DatasetName& dataset, const config::DatasetLock& version) const;
   void take_tags(const DatasetName& dataset, RemoteStore& remote) const;

@@ -6,6 +6,7 @@
 #include "core/base/error.hpp"
 #include "core/base/fs.hpp"
 #include "core/base/ids.hpp"
+#include "tests/conformance/storage_words.hpp"
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
@@ -15,6 +16,9 @@
 
 using namespace mlp;
 using data::Storage;
+using test::get;
+using test::kind_of;
+using test::put;
 
 namespace {
 
@@ -26,29 +30,6 @@ struct Served {
   std::unique_ptr<Storage> http = storage::open_http_storage(
       net::parse_url(std::string(std::getenv("MLP_TEST_HTTP")) + "/" + name), {});
 };
-
-void put(Storage& storage, std::string_view name, std::string_view content) {
-  auto writer = storage.write(name);
-  writer->append(std::as_bytes(std::span(content)));
-  writer->commit();
-}
-
-std::string get(Storage& storage, std::string_view name, std::uint64_t offset, std::size_t size) {
-  std::string content(size, '\0');
-  content.resize(storage.read(name, offset, std::as_writable_bytes(std::span(content))));
-  return content;
-}
-
-template <class Body>
-ErrorKind kind_of(Body&& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.kind();
-  }
-  FAIL("no error was thrown");
-  return ErrorKind::failed;
-}
 
 } // namespace
 

@@ -6,6 +6,7 @@
 #include "core/base/fs.hpp"
 #include "core/base/ids.hpp"
 #include "tests/conformance/memory_storage.hpp"
+#include "tests/conformance/storage_words.hpp"
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
@@ -18,6 +19,10 @@
 
 using namespace mlp;
 using data::Storage;
+using test::bytes_of;
+using test::get;
+using test::kind_of;
+using test::put;
 
 namespace {
 
@@ -63,22 +68,6 @@ Place make_place() {
   return which == 0 ? memory_place() : file_place();
 }
 
-std::span<const std::byte> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
-
-void put(Storage& storage, std::string_view name, std::string_view content) {
-  auto writer = storage.write(name);
-  writer->append(bytes_of(content));
-  writer->commit();
-}
-
-std::string get(Storage& storage, std::string_view name, std::uint64_t offset, std::size_t size) {
-  std::string content(size, '\0');
-  content.resize(storage.read(name, offset, std::as_writable_bytes(std::span(content))));
-  return content;
-}
-
 std::vector<std::string> names_of(Storage& storage, std::string_view prefix, std::size_t limit) {
   std::vector<std::string> names;
   std::string after;
@@ -91,17 +80,6 @@ std::vector<std::string> names_of(Storage& storage, std::string_view prefix, std
     REQUIRE_FALSE(page.objects.empty());
     after = page.objects.back().name;
   }
-}
-
-template <class Body>
-ErrorKind kind_of(Body&& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.kind();
-  }
-  FAIL("no error was thrown");
-  return ErrorKind::failed;
 }
 
 } // namespace

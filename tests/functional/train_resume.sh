@@ -15,6 +15,8 @@ reference=$(mlp model show digits@1 --json | sed -n 's/^  "digest": "\(.*\)",*$/
 ended() { mlp runs ls --all --state succeeded --json | grep -q "\"$1\""; }
 has_checkpoint() { [ -n "$(ls ".mlp/runs/$1/checkpoints")" ] || ended "$1"; }
 supervisor_of() { sed -n 's/.*"supervisor":{.*"pid":\([0-9]*\).*/\1/p' ".mlp/runs/$1/events.jsonl" | tail -1; }
+# A killed supervisor may not have gone yet.
+goes_on() { ended "$1" || mlp train -d --resume "$1" >/dev/null 2>&1; }
 
 run=$(mlp train -d -p epochs=150)
 stops=0
@@ -26,11 +28,12 @@ for way in cancel kill cancel now; do
     now) mlp runs cancel --now "$run" >/dev/null 2>&1 ;;
     kill) kill -9 "$(supervisor_of "$run")" 2>/dev/null || true ;;
   esac
-  mlp train -d --resume "$run" >/dev/null 2>&1 || break # it was quicker than we
+  wait_until 30 goes_on "$run"
+  ended "$run" && break # it was quicker than we
   stops=$((stops + 1))
 done
 [ "$stops" -gt 0 ] || skip "the training ended before it could be stopped"
-wait_until 60 ended "$run"
+wait_until 240 ended "$run"
 resumed=$(mlp model show digits@2 --json | sed -n 's/^  "digest": "\(.*\)",*$/\1/p')
 equals "$resumed" "$reference"
 contains "$(mlp runs logs "$run")" "resumes from a checkpoint"

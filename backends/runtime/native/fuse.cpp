@@ -12,24 +12,9 @@ namespace mlp::native {
 
 namespace {
 
-std::size_t at(ValueId id) {
-  return static_cast<std::size_t>(id);
-}
-
 class Fuser {
  public:
-  Fuser(Graph& graph, Memory& constants)
-      : graph_(graph), constants_(constants), producer_(graph.values.size(), nullptr),
-        readers_(graph.values.size()), is_output_(graph.values.size(), false) {
-    for (Node& node : graph_.nodes) {
-      for (const ValueId id : node.outputs)
-        if (id != kAbsent) producer_[at(id)] = &node;
-      for (const ValueId id : node.inputs)
-        if (id != kAbsent) readers_[at(id)].push_back(&node);
-    }
-    for (const GraphOutput& output : graph_.outputs)
-      is_output_[at(output.value)] = true;
-  }
+  Fuser(Graph& graph, Memory& constants) : graph_(graph), constants_(constants), uses_(graph) {}
 
   void run() {
     for (Node& node : graph_.nodes)
@@ -61,23 +46,23 @@ class Fuser {
     for (std::size_t i = 1; i < node.outputs.size(); ++i)
       if (node.outputs[i] != kAbsent) return nullptr;
     const ValueId id = node.outputs[0];
-    if (is_output_[at(id)] || readers_[at(id)].size() != 1) return nullptr;
-    return readers_[at(id)].front();
+    if (uses_.is_output[at(id)] || uses_.readers[at(id)].size() != 1) return nullptr;
+    return uses_.readers[at(id)].front();
   }
 
   // `first` computes what `second` did.
   void take_over(Node& first, Node& second) {
     first.outputs[0] = second.outputs[0];
-    producer_[at(first.outputs[0])] = &first;
+    uses_.producer[at(first.outputs[0])] = &first;
     second.outputs.assign(1, kAbsent);
   }
 
   ValueId add_constant(const Value& value) {
     const ValueId id = graph_.add_value({});
     graph_.values[at(id)].constant = value;
-    producer_.push_back(nullptr);
-    readers_.emplace_back();
-    is_output_.push_back(false);
+    uses_.producer.push_back(nullptr);
+    uses_.readers.emplace_back();
+    uses_.is_output.push_back(false);
     return id;
   }
 
@@ -97,7 +82,7 @@ class Fuser {
 
   // erf(x / sqrt 2) or erf(x * sqrt 1/2): x.
   std::optional<ValueId> gelu_input(const Node& erf) const {
-    const Node* scaled = erf.inputs.empty() ? nullptr : producer_[at(erf.inputs[0])];
+    const Node* scaled = erf.inputs.empty() ? nullptr : uses_.producer[at(erf.inputs[0])];
     if (scaled == nullptr) return std::nullopt;
     if (is(*scaled, "Div") && is_scalar(*scaled, 1, std::sqrt(2.0))) return scaled->inputs[0];
     if (is(*scaled, "Mul")) return other_of(*scaled, std::sqrt(0.5));
@@ -120,7 +105,7 @@ class Fuser {
     if (product == nullptr) return;
     const auto with = partner(*product, sum->outputs[0]);
     if (!with) return;
-    const Node* half = producer_[at(*with)];
+    const Node* half = uses_.producer[at(*with)];
     if (half != nullptr && is(*half, "Mul") && other_of(*half, 0.5) == *x)
       return make_gelu(*product, *x); // (x * 0.5) * sum
     Node* last = only_reader(*product);
@@ -136,14 +121,14 @@ class Fuser {
     std::vector<Node*> gone;
     collect(node, x, gone);
     for (Node* old : gone)
-      std::erase(readers_[at(x)], old);
+      std::erase(uses_.readers[at(x)], old);
     for (Node* old : gone)
       if (old != &node) old->outputs.assign(1, kAbsent);
     node.op = "Gelu";
     node.opset = 20;
     node.attributes.clear();
     node.inputs = {x};
-    readers_[at(x)].push_back(&node);
+    uses_.readers[at(x)].push_back(&node);
   }
 
   // The nodes between `x` and `node`; all of them serve `node` alone but maybe the one with 0.5.
@@ -151,7 +136,7 @@ class Fuser {
     if (std::find(gone.begin(), gone.end(), &node) != gone.end()) return;
     gone.push_back(&node);
     for (const ValueId id : node.inputs) {
-      Node* from = id == kAbsent || id == x ? nullptr : producer_[at(id)];
+      Node* from = id == kAbsent || id == x ? nullptr : uses_.producer[at(id)];
       if (from != nullptr && only_reader(*from) == &node) collect(*from, x, gone);
     }
   }
@@ -260,9 +245,7 @@ class Fuser {
 
   Graph& graph_;
   Memory& constants_;
-  std::vector<Node*> producer_;             // by value
-  std::vector<std::vector<Node*>> readers_; // by value, once for each input that reads it
-  std::vector<bool> is_output_;
+  Uses uses_; // kept up with what is fused
 };
 
 } // namespace

@@ -10,25 +10,10 @@ namespace mlp::native {
 
 namespace {
 
-std::size_t at(ValueId id) {
-  return static_cast<std::size_t>(id);
-}
-
 class ElementwiseFuser {
  public:
   ElementwiseFuser(Graph& graph, kernels::Device& host)
-      : graph_(graph), host_(host), floats_(find_floats(graph)),
-        producer_(graph.values.size(), nullptr), readers_(graph.values.size()),
-        is_output_(graph.values.size(), false) {
-    for (const Node& node : graph_.nodes) {
-      for (const ValueId id : node.outputs)
-        if (id != kAbsent) producer_[at(id)] = &node;
-      for (const ValueId id : node.inputs)
-        if (id != kAbsent) readers_[at(id)].push_back(&node);
-    }
-    for (const GraphOutput& output : graph_.outputs)
-      is_output_[at(output.value)] = true;
-  }
+      : graph_(graph), host_(host), floats_(find_floats(graph)), uses_(graph) {}
 
   void run() {
     for (auto node = graph_.nodes.rbegin(); node != graph_.nodes.rend(); ++node)
@@ -42,7 +27,7 @@ class ElementwiseFuser {
   }
 
   std::optional<Compiled> compile(const std::vector<const Node*>& nodes) const {
-    return compile_expression(graph_, nodes, producer_, floats_);
+    return compile_expression(graph_, nodes, uses_.producer, floats_);
   }
 
   // A node that `nodes` could take in: all that read its result are among them.
@@ -52,9 +37,9 @@ class ElementwiseFuser {
       return std::ranges::find(list, node) != list.end();
     };
     for (const ValueId id : compiled.inputs) {
-      const Node* from = producer_[at(id)];
-      if (from == nullptr || is_output_[at(id)] || among(refused, from)) continue;
-      if (std::ranges::all_of(readers_[at(id)],
+      const Node* from = uses_.producer[at(id)];
+      if (from == nullptr || uses_.is_output[at(id)] || among(refused, from)) continue;
+      if (std::ranges::all_of(uses_.readers[at(id)],
                               [&](const Node* reader) { return among(nodes, reader); }))
         return from;
     }
@@ -93,9 +78,7 @@ class ElementwiseFuser {
   Graph& graph_;
   kernels::Device& host_;
   std::vector<bool> floats_;
-  std::vector<const Node*> producer_;             // by value
-  std::vector<std::vector<const Node*>> readers_; // by value
-  std::vector<bool> is_output_;
+  Uses uses_; // as it was before: what is grown takes nodes whole
 };
 
 } // namespace

@@ -94,4 +94,17 @@ void sort_nodes(Graph& graph) {
   graph.nodes = std::move(sorted);
 }
 
+Uses::Uses(Graph& graph)
+    : producer(graph.values.size(), nullptr), readers(graph.values.size()),
+      is_output(graph.values.size(), false) {
+  for (Node& node : graph.nodes) {
+    for (const ValueId id : node.outputs)
+      if (id != kAbsent) producer[at(id)] = &node;
+    for (const ValueId id : node.inputs)
+      if (id != kAbsent) readers[at(id)].push_back(&node);
+  }
+  for (const GraphOutput& output : graph.outputs)
+    is_output[at(output.value)] = true;
+}
+
 } // namespace mlp::native

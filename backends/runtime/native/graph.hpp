@@ -24,6 +24,10 @@ using Attribute =
 
 using ValueId = std::int32_t;
 inline constexpr ValueId kAbsent = -1; // an optional input or output that is left out
+// Where a value stands in what has an element for each.
+[[nodiscard]] inline std::size_t at(ValueId id) noexcept {
+  return static_cast<std::size_t>(id);
+}
 
 enum class FusedActivation : std::uint8_t { none, relu, gelu, tanh, sigmoid };
 
@@ -72,6 +76,14 @@ struct Graph {
   model::Signature signature; // in the order of inputs and outputs
 
   ValueId add_value(std::string name);
+};
+
+// Who makes each value and who reads it. Whoever changes the graph keeps it up.
+struct Uses {
+  explicit Uses(Graph& graph);
+  std::vector<Node*> producer;             // null: an input or a constant
+  std::vector<std::vector<Node*>> readers; // once for each input that reads it
+  std::vector<bool> is_output;             // of the graph
 };
 
 // Checks that every value has one producer and every input exists, and orders the nodes.

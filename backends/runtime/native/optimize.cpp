@@ -14,10 +14,6 @@ namespace mlp::native {
 
 namespace {
 
-std::size_t at(ValueId id) {
-  return static_cast<std::size_t>(id);
-}
-
 bool all_constant(const Graph& graph, const Node& node) {
   return std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) {
     return id == kAbsent || graph.values[at(id)].constant.has_value();

@@ -8,10 +8,6 @@ namespace mlp::native {
 
 namespace {
 
-std::size_t at(ValueId id) {
-  return static_cast<std::size_t>(id);
-}
-
 // Operators of ai.onnx whose output 0 has the type of input 0.
 constexpr std::string_view kKeepType[] = {
     "Abs",

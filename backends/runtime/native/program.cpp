@@ -16,12 +16,6 @@
 
 namespace mlp::native {
 
-namespace {
-std::size_t at(ValueId id) {
-  return static_cast<std::size_t>(id);
-}
-} // namespace
-
 Program::Program(std::string_view bytes, kernels::Device& device, const Limits& limits,
                  bool optimize, kernels::Device* accelerator)
     : limits_(limits), constants_(limits.constant_bytes) {

@@ -14,10 +14,6 @@ namespace mlp::native {
 
 namespace {
 
-std::size_t at(ValueId id) {
-  return static_cast<std::size_t>(id);
-}
-
 bool wanted_there(Place place, std::size_t input) {
   return place == Place::device || (place == Place::moves && input == 0);
 }

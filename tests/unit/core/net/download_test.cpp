@@ -8,17 +8,10 @@ using namespace mlp;
 using namespace mlp::net;
 using namespace std::chrono_literals;
 using test::Peer;
+using test::quick;
 using test::ScriptedServer;
 
 namespace {
-
-HttpOptions quick() {
-  HttpOptions options;
-  options.connect_timeout = 2s;
-  options.stall_timeout = 300ms;
-  options.retry = {.attempts = 3, .first = 5ms, .longest = 20ms, .total = 5s};
-  return options;
-}
 
 std::string some_text() {
   std::string text;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/base/error.hpp"
+#include "core/net/http.hpp"
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -21,6 +22,16 @@
 #include <vector>
 
 namespace mlp::test {
+
+// A client that gives up soon.
+inline net::HttpOptions quick() {
+  using namespace std::chrono_literals;
+  net::HttpOptions options;
+  options.connect_timeout = 2s;
+  options.stall_timeout = 300ms;
+  options.retry = {.attempts = 3, .first = 5ms, .longest = 20ms, .total = 5s};
+  return options;
+}
 
 // A value that the test and the server's threads share.
 template <class Value>
