@@ -68,7 +68,8 @@ std::vector<Entry> option_entries(std::span<const Option> options) {
 }
 
 Json option_json(const Option& option) {
-  Json json = {{"name", option.name}, {"help", option.help}, {"repeated", option.repeated}};
+  Json json =
+      json_object({{"name", option.name}, {"help", option.help}, {"repeated", option.repeated}});
   if (!option.value.empty()) json["value"] = option.value;
   if (option.letter != 0) json["letter"] = std::string(1, option.letter);
   return json;
@@ -125,32 +126,32 @@ std::string command_help(const Command& command) {
 }
 
 Json describe_tree() {
-  Json list = Json::array();
+  Json list = json_array();
   for (const Command* command : commands()) {
-    Json arguments = Json::array();
+    Json arguments = json_array();
     for (const Argument& argument : command->arguments)
-      arguments.push_back({{"name", argument.name},
-                           {"help", argument.help},
-                           {"required", argument.required},
-                           {"repeated", argument.repeated}});
-    Json options = Json::array();
+      arguments.push_back(json_object({{"name", argument.name},
+                                       {"help", argument.help},
+                                       {"required", argument.required},
+                                       {"repeated", argument.repeated}}));
+    Json options = json_array();
     for (const Option& option : options_of(*command))
       options.push_back(option_json(option));
-    Json examples = Json::array();
+    Json examples = json_array();
     for (const Example& example : command->examples)
       examples.push_back({{"line", example.line}, {"what", example.what}});
-    list.push_back({{"path", command->path},
-                    {"summary", command->summary},
-                    {"synopsis", synopsis(*command)},
-                    {"hidden", command->category == Category::hidden},
-                    {"arguments", arguments},
-                    {"options", options},
-                    {"examples", examples}});
+    list.push_back(json_object({{"path", command->path},
+                                {"summary", command->summary},
+                                {"synopsis", synopsis(*command)},
+                                {"hidden", command->category == Category::hidden},
+                                {"arguments", arguments},
+                                {"options", options},
+                                {"examples", examples}}));
   }
-  Json globals = Json::array();
+  Json globals = json_array();
   for (const Option& option : global_options())
     globals.push_back(option_json(option));
-  return {{"version", 1}, {"commands", list}, {"options", globals}};
+  return json_object({{"version", 1}, {"commands", list}, {"options", globals}});
 }
 
 std::string reference_text() {

@@ -21,56 +21,57 @@ Json value_or_null(const std::optional<T>& value) {
 
 Json processes_json(const gpu::Gpu& gpu) {
   if (!gpu.processes) return nullptr;
-  Json list = Json::array();
+  Json list = json_array();
   for (const gpu::GpuProcess& process : *gpu.processes)
-    list.push_back({{"pid", process.pid},
-                    {"name", value_or_null(process.name)},
-                    {"memory", value_or_null(process.memory)}});
+    list.push_back(json_object({{"pid", process.pid},
+                                {"name", value_or_null(process.name)},
+                                {"memory", value_or_null(process.memory)}}));
   return list;
 }
 
 } // namespace
 
 Json gpu_json(const gpu::Gpu& gpu) {
-  const Json ecc = {{"enabled", value_or_null(gpu.ecc)},
-                    {"corrected", value_or_null(gpu.ecc_corrected)},
-                    {"uncorrected", value_or_null(gpu.ecc_uncorrected)},
-                    {"corrected_lifetime", value_or_null(gpu.ecc_corrected_life)},
-                    {"uncorrected_lifetime", value_or_null(gpu.ecc_uncorrected_life)},
-                    {"retirement_pending", value_or_null(gpu.retirement_pending)},
-                    {"remap_pending", value_or_null(gpu.remap_pending)},
-                    {"remap_failed", value_or_null(gpu.remap_failed)},
-                    {"remapped_rows", value_or_null(gpu.remapped_rows)}};
-  const Json pcie = {{"bus_id", value_or_null(gpu.bus_id)},
-                     {"generation", value_or_null(gpu.pcie_generation)},
-                     {"generation_max", value_or_null(gpu.pcie_generation_max)},
-                     {"width", value_or_null(gpu.pcie_width)},
-                     {"width_max", value_or_null(gpu.pcie_width_max)}};
-  return {{"index", gpu.index},
-          {"state", gpu_state(gpu)},
-          {"lost", value_or_null(gpu.lost)},
-          {"uuid", value_or_null(gpu.uuid)},
-          {"model", value_or_null(gpu.model)},
-          {"compute_capability", value_or_null(gpu.compute)},
-          {"memory_total", value_or_null(gpu.memory_total)},
-          {"memory_used", value_or_null(gpu.memory_used)},
-          {"utilization_percent", value_or_null(gpu.utilization)},
-          {"temperature_c", value_or_null(gpu.temperature)},
-          {"power_w", value_or_null(gpu.power)},
-          {"power_limit_w", value_or_null(gpu.power_limit)},
-          {"sm_clock_mhz", value_or_null(gpu.sm_clock)},
-          {"sm_clock_max_mhz", value_or_null(gpu.sm_clock_max)},
-          {"memory_clock_mhz", value_or_null(gpu.memory_clock)},
-          {"memory_clock_max_mhz", value_or_null(gpu.memory_clock_max)},
-          {"throttle", gpu.throttle ? Json(gpu::throttle_names(*gpu.throttle)) : Json()},
-          {"ecc", ecc},
-          {"pcie", pcie},
-          {"nvlinks", value_or_null(gpu.nvlinks)},
-          {"nvlinks_active", value_or_null(gpu.nvlinks_active)},
-          {"mig", value_or_null(gpu.mig)},
-          {"last_xid", value_or_null(gpu.last_xid)},
-          {"xids", gpu.xids},
-          {"processes", processes_json(gpu)}};
+  const Json ecc = json_object({{"enabled", value_or_null(gpu.ecc)},
+                                {"corrected", value_or_null(gpu.ecc_corrected)},
+                                {"uncorrected", value_or_null(gpu.ecc_uncorrected)},
+                                {"corrected_lifetime", value_or_null(gpu.ecc_corrected_life)},
+                                {"uncorrected_lifetime", value_or_null(gpu.ecc_uncorrected_life)},
+                                {"retirement_pending", value_or_null(gpu.retirement_pending)},
+                                {"remap_pending", value_or_null(gpu.remap_pending)},
+                                {"remap_failed", value_or_null(gpu.remap_failed)},
+                                {"remapped_rows", value_or_null(gpu.remapped_rows)}});
+  const Json pcie = json_object({{"bus_id", value_or_null(gpu.bus_id)},
+                                 {"generation", value_or_null(gpu.pcie_generation)},
+                                 {"generation_max", value_or_null(gpu.pcie_generation_max)},
+                                 {"width", value_or_null(gpu.pcie_width)},
+                                 {"width_max", value_or_null(gpu.pcie_width_max)}});
+  return json_object(
+      {{"index", gpu.index},
+       {"state", gpu_state(gpu)},
+       {"lost", value_or_null(gpu.lost)},
+       {"uuid", value_or_null(gpu.uuid)},
+       {"model", value_or_null(gpu.model)},
+       {"compute_capability", value_or_null(gpu.compute)},
+       {"memory_total", value_or_null(gpu.memory_total)},
+       {"memory_used", value_or_null(gpu.memory_used)},
+       {"utilization_percent", value_or_null(gpu.utilization)},
+       {"temperature_c", value_or_null(gpu.temperature)},
+       {"power_w", value_or_null(gpu.power)},
+       {"power_limit_w", value_or_null(gpu.power_limit)},
+       {"sm_clock_mhz", value_or_null(gpu.sm_clock)},
+       {"sm_clock_max_mhz", value_or_null(gpu.sm_clock_max)},
+       {"memory_clock_mhz", value_or_null(gpu.memory_clock)},
+       {"memory_clock_max_mhz", value_or_null(gpu.memory_clock_max)},
+       {"throttle", gpu.throttle ? Json(gpu::throttle_names(*gpu.throttle)) : Json()},
+       {"ecc", ecc},
+       {"pcie", pcie},
+       {"nvlinks", value_or_null(gpu.nvlinks)},
+       {"nvlinks_active", value_or_null(gpu.nvlinks_active)},
+       {"mig", value_or_null(gpu.mig)},
+       {"last_xid", value_or_null(gpu.last_xid)},
+       {"xids", Json(gpu.xids)},
+       {"processes", processes_json(gpu)}});
 }
 
 std::string gpu_state(const gpu::Gpu& gpu) {

@@ -83,7 +83,7 @@ int run(const std::vector<std::string>& words, OutputOptions& options) {
     const std::string text = line.command != nullptr ? command_help(*line.command)
                              : line.noun.empty()     ? overview_help()
                                                      : noun_help(line.noun);
-    output.emit({{"help", text}}, TextView{text});
+    output.emit(json_object({{"help", text}}), TextView{text});
   } else if (line.command == nullptr) {
     throw Error(ErrorKind::usage,
                 line.noun.empty() ? "no command given" : "no verb given for '" + line.noun + "'")

@@ -19,7 +19,7 @@ Json model_json(const model::ModelRegistry& registry, const model::ModelVersion&
   Json out = model::to_json(version);
   out.erase("version"); // of the metadata's format
   out["model"] = fmt::format("{}@{}", version.name, version.version);
-  Json aliases = Json::array();
+  Json aliases = json_array();
   for (const auto& [alias, number] : registry.aliases(version.name))
     if (number == version.version) aliases.push_back(alias);
   out["aliases"] = aliases;

@@ -111,13 +111,13 @@ void Output::finish() {
 void print_error(const Error& error, const OutputOptions& options) {
   std::string text;
   if (options.json) {
-    const Json record = {{"version", 1},
-                         {"error",
-                          {{"kind", kind_name(error.kind())},
-                           {"message", error.message()},
-                           {"contexts", error.contexts()},
-                           {"hints", error.hints()},
-                           {"exit_code", exit_code(error.kind())}}}};
+    const Json record = json_object({{"version", 1},
+                                     {"error",
+                                      {{"kind", kind_name(error.kind())},
+                                       {"message", error.message()},
+                                       {"contexts", error.contexts()},
+                                       {"hints", error.hints()},
+                                       {"exit_code", exit_code(error.kind())}}}});
     text = dump_json(record) + "\n";
   } else {
     const bool color = colors(options, STDERR_FILENO);

@@ -24,7 +24,7 @@ model::Lineage lineage_of(const track::RunSpec& spec) {
   for (const track::DatasetUse& use : spec.datasets)
     out.datasets.push_back({use.name, use.digest});
   out.params = spec.params;
-  Json params = Json::object();
+  Json params = json_object();
   for (const auto& [name, value] : spec.params)
     params[name] = parse_json(value, name);
   out.params_digest = sha256(dump_json(params)).text();
@@ -90,8 +90,8 @@ void register_outputs(const track::RunSpec& spec, track::RunWriter& writer) {
   const track::RunRecord run = track::read_journals(writer.folder());
   const model::ModelVersion version =
       register_model(job::project_of(run.folder), spec.model, model_output(run.folder), &run);
-  writer.event("model", {{"model", fmt::format("{}@{}", version.name, version.version)},
-                         {"digest", version.digest.text()}});
+  writer.event("model", json_object({{"model", fmt::format("{}@{}", version.name, version.version)},
+                                     {"digest", version.digest.text()}}));
 }
 
 } // namespace mlp

@@ -36,7 +36,7 @@ Json seconds_json(const std::optional<WallTime>& from, const std::optional<WallT
 }
 
 Json params_json(const std::map<std::string, std::string>& params) {
-  Json out = Json::object();
+  Json out = json_object();
   for (const auto& [name, value] : params)
     out[name] = parse_json(value, name);
   return out;
@@ -65,34 +65,35 @@ Json run_json(const track::RunRecord& run) {
   out["models"] = run.models;
   out["warnings"] = run.warnings;
   out["folder"] = run.folder.root.native();
-  Json states = Json::array();
+  Json states = json_array();
   for (const track::StateChange& change : run.states)
-    states.push_back({{"state", track::state_name(change.state)},
-                      {"time", format_time(change.time)},
-                      {"reason", change.reason}});
+    states.push_back(json_object({{"state", track::state_name(change.state)},
+                                  {"time", format_time(change.time)},
+                                  {"reason", change.reason}}));
   out["states"] = std::move(states);
   add_headline(out, run.metrics);
   return out;
 }
 
 Json run_row_json(const track::RunRow& row) {
-  Json out = {{"run", row.id},
-              {"task", row.task},
-              {"name", row.name},
-              {"state", row.problem.empty() ? Json(track::state_name(row.state)) : Json("damaged")},
-              {"reason", row.problem.empty() ? row.reason : row.problem},
-              {"created", format_time(row.created)},
-              {"started", time_json(row.started)},
-              {"ended", time_json(row.ended)},
-              {"seconds", seconds_json(row.started, row.ended)},
-              {"attempts", row.attempts},
-              {"exit_code", row.exit_code ? Json(*row.exit_code) : Json(nullptr)},
-              {"user", row.user},
-              {"host", row.host},
-              {"commit", row.commit},
-              {"models", row.models},
-              {"params", params_json(row.params)},
-              {"metrics", row.metrics}};
+  Json out = json_object(
+      {{"run", row.id},
+       {"task", row.task},
+       {"name", row.name},
+       {"state", row.problem.empty() ? Json(track::state_name(row.state)) : Json("damaged")},
+       {"reason", row.problem.empty() ? row.reason : row.problem},
+       {"created", format_time(row.created)},
+       {"started", time_json(row.started)},
+       {"ended", time_json(row.ended)},
+       {"seconds", seconds_json(row.started, row.ended)},
+       {"attempts", row.attempts},
+       {"exit_code", row.exit_code ? Json(*row.exit_code) : Json(nullptr)},
+       {"user", row.user},
+       {"host", row.host},
+       {"commit", row.commit},
+       {"models", row.models},
+       {"params", params_json(row.params)},
+       {"metrics", Json(row.metrics)}});
   if (!row.models.empty()) out["model"] = row.models.back();
   // A lost run has no end that anyone saw.
   if (row.state == track::RunState::lost && !row.ended) out["seconds"] = nullptr;

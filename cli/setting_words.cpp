@@ -30,14 +30,14 @@ Json typed_value(const config::Settings& settings, const config::SettingDefiniti
 
 Json setting_record(const config::Settings& settings, std::string_view key) {
   const config::SettingDefinition& definition = *config::find_setting(key);
-  return {{"key", key},
-          {"value", typed_value(settings, definition)},
-          {"source", config::setting_source_name(settings.source(key))},
-          {"origin", text_or_null(settings.origin(key))},
-          {"default", text_or_null(definition.default_value)},
-          {"description", definition.description},
-          {"environment", text_or_null(definition.environment)},
-          {"option", text_or_null(definition.option)}};
+  return json_object({{"key", key},
+                      {"value", typed_value(settings, definition)},
+                      {"source", config::setting_source_name(settings.source(key))},
+                      {"origin", text_or_null(settings.origin(key))},
+                      {"default", text_or_null(definition.default_value)},
+                      {"description", definition.description},
+                      {"environment", text_or_null(definition.environment)},
+                      {"option", text_or_null(definition.option)}});
 }
 
 void require_setting(std::string_view key) {

@@ -27,7 +27,8 @@ void run(Session& session) {
     throw Error(ErrorKind::usage, fmt::format("no completion for shell '{}'", printable(shell)))
         .with_hint(suggestion_hint(shell, known, "shells"));
   }
-  session.output().emit({{"shell", shell}, {"script", text}}, TextView{std::string(text)});
+  session.output().emit(json_object({{"shell", shell}, {"script", text}}),
+                        TextView{std::string(text)});
 }
 
 } // namespace

@@ -8,11 +8,11 @@ namespace mlp {
 namespace {
 
 void run(Session& session) {
-  Json rows = Json::array();
+  Json rows = json_array();
   for (const config::SettingDefinition& definition : config::setting_definitions())
     rows.push_back(setting_record(session.settings(), definition.key));
   session.output().emit(
-      {{"settings", rows}},
+      json_object({{"settings", rows}}),
       TableView{
           "settings",
           {{"key", "SETTING"}, {"value", "VALUE"}, {"source", "FROM"}, {"description", "WHAT"}},

@@ -9,7 +9,7 @@ namespace {
 
 void run(Session& session) {
   const Json schema = config::project_file_schema();
-  session.output().emit({{"schema", schema}}, TextView{dump_json_pretty(schema)});
+  session.output().emit(json_object({{"schema", schema}}), TextView{dump_json_pretty(schema)});
 }
 
 } // namespace

@@ -13,17 +13,17 @@ namespace mlp {
 namespace {
 
 Json result_json(const std::string& name, const data::AddResult& result) {
-  return {{"name", name},
-          {"digest", result.version.text()},
-          {"files", result.totals.files},
-          {"bytes", result.totals.bytes},
-          {"changed", result.changed},
-          {"read_files", result.scanned.read_files},
-          {"read_bytes", result.scanned.read_bytes},
-          {"new_objects", result.stored.new_objects},
-          {"new_bytes", result.stored.new_bytes},
-          {"stored_bytes", result.stored.stored_bytes},
-          {"deduplicated_bytes", result.stored.known_bytes}};
+  return json_object({{"name", name},
+                      {"digest", result.version.text()},
+                      {"files", result.totals.files},
+                      {"bytes", result.totals.bytes},
+                      {"changed", result.changed},
+                      {"read_files", result.scanned.read_files},
+                      {"read_bytes", result.scanned.read_bytes},
+                      {"new_objects", result.stored.new_objects},
+                      {"new_bytes", result.stored.new_bytes},
+                      {"stored_bytes", result.stored.stored_bytes},
+                      {"deduplicated_bytes", result.stored.known_bytes}});
 }
 
 std::string result_text(const std::string& name, const data::AddResult& result, bool dry_run) {
@@ -63,14 +63,14 @@ void run(Session& session) {
   } else {
     chosen = chosen_datasets(session);
   }
-  Json results = Json::array();
+  Json results = json_array();
   std::string text;
   for (const auto& dataset : chosen) {
     const data::AddResult result = datasets->add(dataset, dry_run);
     results.push_back(result_json(dataset.name, result));
     text += result_text(dataset.name, result, dry_run);
   }
-  session.output().emit({{"datasets", results}, {"dry_run", dry_run}}, TextView{text});
+  session.output().emit(json_object({{"datasets", results}, {"dry_run", dry_run}}), TextView{text});
 }
 
 } // namespace

@@ -52,7 +52,7 @@ void run(Session& session) {
       before.objects(), before.root(), after.objects(), after.root(),
       session.output().options().json ? 1000000 : shown_changes, session.stop_token());
 
-  Json rows = Json::array();
+  Json rows = json_array();
   std::string text =
       fmt::format("{} -> {}: ", before.digest().short_hex(), after.digest().short_hex());
   if (difference.count() == 0) {
@@ -66,10 +66,10 @@ void run(Session& session) {
   }
   const std::string alone = fs::path(from.dataset.path).filename().native();
   for (const data::Change& change : difference.changes) {
-    Json row = {{"kind", data::change_word(change.kind)},
-                {"path", change.path},
-                {"old_bytes", change.old_size},
-                {"new_bytes", change.new_size}};
+    Json row = json_object({{"kind", data::change_word(change.kind)},
+                            {"path", change.path},
+                            {"old_bytes", change.old_size},
+                            {"new_bytes", change.new_size}});
     if (!change.old_path.empty()) row["old_path"] = change.old_path;
     rows.push_back(std::move(row));
     text += line_of(change, alone);
@@ -77,15 +77,15 @@ void run(Session& session) {
   if (difference.count() > difference.changes.size())
     text += fmt::format("  and {} more\n",
                         format_count(difference.count() - difference.changes.size()));
-  session.output().emit({{"from", before.digest().text()},
-                         {"to", after.digest().text()},
-                         {"added", difference.added},
-                         {"removed", difference.removed},
-                         {"modified", difference.modified},
-                         {"renamed", difference.renamed},
-                         {"added_bytes", difference.added_bytes},
-                         {"removed_bytes", difference.removed_bytes},
-                         {"changes", std::move(rows)}},
+  session.output().emit(json_object({{"from", before.digest().text()},
+                                     {"to", after.digest().text()},
+                                     {"added", difference.added},
+                                     {"removed", difference.removed},
+                                     {"modified", difference.modified},
+                                     {"renamed", difference.renamed},
+                                     {"added_bytes", difference.added_bytes},
+                                     {"removed_bytes", difference.removed_bytes},
+                                     {"changes", std::move(rows)}}),
                         TextView{text});
 }
 

@@ -14,7 +14,7 @@ void run(Session& session) {
   const std::vector<VersionName> chosen = chosen_versions(session);
   const auto datasets = open_datasets(session);
   data::UsageCounter counter(datasets->store());
-  Json rows = Json::array();
+  Json rows = json_array();
   std::uint64_t bytes = 0;
   std::uint64_t stored = 0;
   for (const VersionName& name : chosen) {
@@ -22,14 +22,14 @@ void run(Session& session) {
     const data::Usage usage = counter.count(version, session.stop_token());
     bytes += usage.bytes;
     stored += usage.new_stored;
-    rows.push_back({{"name", name.dataset.name},
-                    {"digest", version.text()},
-                    {"files", usage.files},
-                    {"bytes", usage.bytes},
-                    {"objects", usage.objects},
-                    {"distinct_bytes", usage.distinct},
-                    {"stored_bytes", usage.stored},
-                    {"shared_bytes", usage.stored - usage.new_stored}});
+    rows.push_back(json_object({{"name", name.dataset.name},
+                                {"digest", version.text()},
+                                {"files", usage.files},
+                                {"bytes", usage.bytes},
+                                {"objects", usage.objects},
+                                {"distinct_bytes", usage.distinct},
+                                {"stored_bytes", usage.stored},
+                                {"shared_bytes", usage.stored - usage.new_stored}}));
   }
   std::uint64_t packs = 0;
   for (const auto& [pack, kind] : datasets->store().packs()) {
@@ -37,10 +37,10 @@ void run(Session& session) {
     const std::uintmax_t size = fs::file_size(datasets->store().pack_path(pack), gone);
     if (!gone) packs += size;
   }
-  session.output().emit({{"datasets", std::move(rows)},
-                         {"bytes", bytes},
-                         {"stored_bytes", stored},
-                         {"store_bytes", packs}},
+  session.output().emit(json_object({{"datasets", std::move(rows)},
+                                     {"bytes", bytes},
+                                     {"stored_bytes", stored},
+                                     {"store_bytes", packs}}),
                         TableView{.rows = "datasets",
                                   .columns = {{"name", "NAME"},
                                               {"digest", "VERSION", Format::digest},

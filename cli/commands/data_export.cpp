@@ -21,11 +21,11 @@ void run(Session& session) {
   }
   const data::CheckoutStats stats = datasets->export_to(version.digest(), fs::absolute(folder));
   session.output().emit(
-      {{"name", name.dataset.name},
-       {"digest", version.digest().text()},
-       {"folder", folder.native()},
-       {"files", stats.written_files},
-       {"bytes", stats.written_bytes}},
+      json_object({{"name", name.dataset.name},
+                   {"digest", version.digest().text()},
+                   {"folder", folder.native()},
+                   {"files", stats.written_files},
+                   {"bytes", stats.written_bytes}}),
       TextView{fmt::format("{}: {} of {} in '{}'\n", name.dataset.name,
                            size_text(stats.written_files, stats.written_bytes),
                            version.digest().short_hex(), printable(folder.native()))});

@@ -15,23 +15,23 @@ void run(Session& session) {
   const std::vector<VersionName> chosen = chosen_versions(session);
   const auto datasets = open_datasets(session);
   const OpenRemote remote = open_remote(session, chosen_remote(session));
-  Json rows = Json::array();
+  Json rows = json_array();
   std::string text;
   for (const VersionName& name : chosen) {
     const Digest version = datasets->resolve(name.dataset, name.version, remote.store.get());
     const data::FetchResult result = datasets->fetch(name.dataset, version, *remote.store, dry_run);
-    rows.push_back({{"name", name.dataset.name},
-                    {"digest", version.text()},
-                    {"files", result.totals.files},
-                    {"bytes", result.totals.bytes},
-                    {"fetched_objects", result.fetched.objects},
-                    {"fetched_bytes", result.fetched.bytes}});
+    rows.push_back(json_object({{"name", name.dataset.name},
+                                {"digest", version.text()},
+                                {"files", result.totals.files},
+                                {"bytes", result.totals.bytes},
+                                {"fetched_objects", result.fetched.objects},
+                                {"fetched_bytes", result.fetched.bytes}}));
     text += fmt::format("{}: {} in {}: {} {}\n", name.dataset.name,
                         size_text(result.totals.files, result.totals.bytes), version.short_hex(),
                         dry_run ? "would fetch" : "fetched", format_bytes(result.fetched.bytes));
   }
   session.output().emit(
-      {{"remote", remote.name}, {"datasets", std::move(rows)}, {"dry_run", dry_run}},
+      json_object({{"remote", remote.name}, {"datasets", std::move(rows)}, {"dry_run", dry_run}}),
       TextView{text});
 }
 

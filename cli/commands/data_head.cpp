@@ -86,8 +86,12 @@ std::int64_t count_option(Session& session, std::string_view name, std::int64_t 
 }
 
 Json column_json(const train::ColumnProfile& column) {
-  Json row = {{"name", column.name},     {"type", column.type()},       {"values", column.values},
-              {"blanks", column.blanks}, {"distinct", column.distinct}, {"examples", column.some}};
+  Json row = json_object({{"name", column.name},
+                          {"type", column.type()},
+                          {"values", column.values},
+                          {"blanks", column.blanks},
+                          {"distinct", column.distinct},
+                          {"examples", column.some}});
   if (column.distinct > train::ColumnProfile::kMostDistinct) row["distinct"] = nullptr;
   if (column.numbers > 0 && column.numbers == column.values) {
     row["min"] = column.least;
@@ -161,21 +165,21 @@ void run(Session& session) {
   const train::TableProfile profile = train::profile_table(std::move(source), options);
   progress.end();
 
-  Json columns = Json::array();
+  Json columns = json_array();
   for (const train::ColumnProfile& column : profile.columns)
     columns.push_back(column_json(column));
   const std::string count = fmt::format(
       "{}: {}{} rows, {} columns{}\n", printable(file), profile.ended ? "" : "the first ",
       format_count(static_cast<std::uint64_t>(profile.rows)), profile.columns.size(),
       profile.header ? "" : ", no header");
-  session.output().emit({{"name", name.dataset.name},
-                         {"digest", version.digest().text()},
-                         {"path", path},
-                         {"rows", profile.rows},
-                         {"complete", profile.ended},
-                         {"header", profile.header},
-                         {"columns", std::move(columns)},
-                         {"first_rows", profile.first_rows}},
+  session.output().emit(json_object({{"name", name.dataset.name},
+                                     {"digest", version.digest().text()},
+                                     {"path", path},
+                                     {"rows", profile.rows},
+                                     {"complete", profile.ended},
+                                     {"header", profile.header},
+                                     {"columns", std::move(columns)},
+                                     {"first_rows", Json(profile.first_rows)}}),
                         TextView{count + text_of(profile)});
 }
 

@@ -121,12 +121,12 @@ void run(Session& session) {
   config::add_dataset(session.project(), name, path);
   const data::AddResult added = datasets->add(dataset, false);
   session.output().emit(
-      {{"name", name},
-       {"path", path},
-       {"bytes", got.bytes},
-       {"resumed_at", got.resumed_at},
-       {"sha256", got.sha256.hex()},
-       {"digest", added.version.text()}},
+      json_object({{"name", name},
+                   {"path", path},
+                   {"bytes", got.bytes},
+                   {"resumed_at", got.resumed_at},
+                   {"sha256", got.sha256.hex()},
+                   {"digest", added.version.text()}}),
       TextView{fmt::format("{}: {} in '{}', version {}\n{}\n", name, format_bytes(got.bytes),
                            printable(path), added.version.short_hex(), got.sha256.text())});
 }

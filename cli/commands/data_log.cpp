@@ -41,7 +41,7 @@ void run(Session& session) {
     versions.push_back({pin->second.digest, pin->second.files, pin->second.bytes, {}});
   std::ranges::stable_sort(versions, std::ranges::greater{}, &data::Version::time);
 
-  Json rows = Json::array();
+  Json rows = json_array();
   std::string text;
   for (const data::Version& version : versions) {
     std::vector<std::string> names;
@@ -50,12 +50,12 @@ void run(Session& session) {
     const bool in_use = pin != lock.datasets.end() && pin->second.digest == version.digest;
     const bool stored = datasets->store().has(version.digest);
     const bool dated = version.time != WallTime{};
-    Json row = {{"digest", version.digest.text()},
-                {"files", version.files},
-                {"bytes", version.bytes},
-                {"tags", names},
-                {"in_use", in_use},
-                {"stored", stored}};
+    Json row = json_object({{"digest", version.digest.text()},
+                            {"files", version.files},
+                            {"bytes", version.bytes},
+                            {"tags", names},
+                            {"in_use", in_use},
+                            {"stored", stored}});
     if (dated) row["time"] = format_time(version.time);
     if (remote.storage) row["at_remote"] = at_remote.contains(version.digest);
     rows.push_back(std::move(row));
@@ -67,7 +67,8 @@ void run(Session& session) {
     text += '\n';
   }
   if (versions.empty()) text = fmt::format("no version of dataset '{}' is known\n", name);
-  session.output().emit({{"name", name}, {"versions", std::move(rows)}}, TextView{text});
+  session.output().emit(json_object({{"name", name}, {"versions", std::move(rows)}}),
+                        TextView{text});
 }
 
 } // namespace

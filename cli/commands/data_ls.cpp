@@ -30,9 +30,9 @@ std::string_view type_name(data::EntryType type) {
 void list_datasets(Session& session) {
   const config::LockFile lock = config::load_lock_file(session.project());
   const auto datasets = open_datasets(session);
-  Json rows = Json::array();
+  Json rows = json_array();
   for (const auto& entry : session.project_file().datasets) {
-    Json row = {{"name", entry.name}, {"path", entry.value.path}};
+    Json row = json_object({{"name", entry.name}, {"path", entry.value.path}});
     if (const auto it = lock.datasets.find(entry.name); it != lock.datasets.end()) {
       row["digest"] = it->second.digest.text();
       row["files"] = it->second.files;
@@ -41,7 +41,7 @@ void list_datasets(Session& session) {
     }
     rows.push_back(std::move(row));
   }
-  session.output().emit({{"datasets", std::move(rows)}},
+  session.output().emit(json_object({{"datasets", std::move(rows)}}),
                         TableView{.rows = "datasets",
                                   .columns = {{"name", "NAME"},
                                               {"digest", "VERSION", Format::digest},
@@ -68,7 +68,7 @@ void list_files(Session& session, const VersionName& name, const std::string& pa
         const std::string full = below.empty()  ? path
                                  : path.empty() ? below
                                                 : fmt::format("{}/{}", path, below);
-        Json record = {{"path", full}, {"type", type_name(entry.type)}};
+        Json record = json_object({{"path", full}, {"type", type_name(entry.type)}});
         std::string line = printable(full.empty() ? alone : full);
         if (entry.is_file()) {
           record["bytes"] = entry.content.size;

@@ -20,22 +20,22 @@ void run(Session& session) {
   // Without any remote a pull is still a checkout of what is in the local store.
   if (!local && (session.arguments().has("--remote") || !session.project_file().remotes.empty()))
     remote = open_remote(session, chosen_remote(session));
-  Json rows = Json::array();
+  Json rows = json_array();
   std::string text;
   for (const auto& dataset : chosen) {
     const data::PullResult result = datasets->pull(dataset, remote.store.get(), force, dry_run);
-    rows.push_back({{"name", dataset.name},
-                    {"digest", result.version.text()},
-                    {"files", result.totals.files},
-                    {"bytes", result.totals.bytes},
-                    {"pinned", result.pinned},
-                    {"fetched_objects", result.fetched.objects},
-                    {"fetched_bytes", result.fetched.bytes},
-                    {"written_files", result.checkout.written_files},
-                    {"written_bytes", result.checkout.written_bytes},
-                    {"removed_files", result.checkout.removed_files},
-                    {"kept_files", result.checkout.kept_files},
-                    {"untracked_files", result.checkout.untracked_files}});
+    rows.push_back(json_object({{"name", dataset.name},
+                                {"digest", result.version.text()},
+                                {"files", result.totals.files},
+                                {"bytes", result.totals.bytes},
+                                {"pinned", result.pinned},
+                                {"fetched_objects", result.fetched.objects},
+                                {"fetched_bytes", result.fetched.bytes},
+                                {"written_files", result.checkout.written_files},
+                                {"written_bytes", result.checkout.written_bytes},
+                                {"removed_files", result.checkout.removed_files},
+                                {"kept_files", result.checkout.kept_files},
+                                {"untracked_files", result.checkout.untracked_files}}));
     text += fmt::format("{}: {} in {}: {} {}, {} {}, {} {}\n", dataset.name,
                         size_text(result.totals.files, result.totals.bytes),
                         result.version.short_hex(), dry_run ? "would fetch" : "fetched",
@@ -48,7 +48,7 @@ void run(Session& session) {
                                           format_count(result.checkout.untracked_files)));
   }
   session.output().emit(
-      {{"remote", remote.name}, {"datasets", std::move(rows)}, {"dry_run", dry_run}},
+      json_object({{"remote", remote.name}, {"datasets", std::move(rows)}, {"dry_run", dry_run}}),
       TextView{text});
 }
 

@@ -17,17 +17,17 @@ void run(Session& session) {
   for (const auto& dataset : chosen) // before anything is sent
     static_cast<void>(datasets->pinned(dataset));
   const OpenRemote remote = open_remote(session, chosen_remote(session));
-  Json rows = Json::array();
+  Json rows = json_array();
   std::string text;
   for (const auto& dataset : chosen) {
     const data::PushResult result = datasets->push(dataset, *remote.store, dry_run, check);
-    rows.push_back({{"name", dataset.name},
-                    {"digest", result.version.text()},
-                    {"files", result.totals.files},
-                    {"bytes", result.totals.bytes},
-                    {"sent_objects", result.sent.objects},
-                    {"sent_bytes", result.sent.bytes},
-                    {"sent_packs", result.sent.packs}});
+    rows.push_back(json_object({{"name", dataset.name},
+                                {"digest", result.version.text()},
+                                {"files", result.totals.files},
+                                {"bytes", result.totals.bytes},
+                                {"sent_objects", result.sent.objects},
+                                {"sent_bytes", result.sent.bytes},
+                                {"sent_packs", result.sent.packs}}));
     text += fmt::format("{}: {} in {} ", dataset.name,
                         size_text(result.totals.files, result.totals.bytes),
                         result.version.short_hex());
@@ -38,10 +38,10 @@ void run(Session& session) {
                           remote.name, format_bytes(result.sent.bytes),
                           format_count(result.sent.objects));
   }
-  session.output().emit({{"remote", remote.name},
-                         {"location", remote.storage->location()},
-                         {"datasets", std::move(rows)},
-                         {"dry_run", dry_run}},
+  session.output().emit(json_object({{"remote", remote.name},
+                                     {"location", remote.storage->location()},
+                                     {"datasets", std::move(rows)},
+                                     {"dry_run", dry_run}}),
                         TextView{text});
 }
 

@@ -17,7 +17,7 @@ void run(Session& session) {
   config::update_lock(session.project(),
                       [&](config::LockFile& lock) { lock.datasets.erase(name); });
   session.output().emit(
-      {{"name", name}},
+      json_object({{"name", name}}),
       TextView{fmt::format("{} is no dataset any more; its files and versions stay\n", name)});
 }
 

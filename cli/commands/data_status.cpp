@@ -13,16 +13,19 @@ constexpr std::size_t shown_changes = 50;
 
 void run(Session& session) {
   const auto datasets = open_datasets(session);
-  Json rows = Json::array();
+  Json rows = json_array();
   std::string text;
   for (const auto& dataset : chosen_datasets(session)) {
     const data::StatusResult status = datasets->status(dataset);
     const std::string state = dataset_state(status);
     const std::string remedy = dataset_remedy(state, dataset.name);
-    Json row = {
-        {"name", dataset.name},    {"path", dataset.path},      {"state", state},
-        {"added", status.added},   {"removed", status.removed}, {"modified", status.modified},
-        {"changes", Json::array()}};
+    Json row = json_object({{"name", dataset.name},
+                            {"path", dataset.path},
+                            {"state", state},
+                            {"added", status.added},
+                            {"removed", status.removed},
+                            {"modified", status.modified},
+                            {"changes", json_array()}});
     if (status.pinned) row["digest"] = status.pinned->digest.text();
     text += fmt::format("{}: {}", dataset.name, state);
     if (state == "changed")
@@ -31,10 +34,10 @@ void run(Session& session) {
     text += remedy.empty() ? "\n" : fmt::format(" ({})\n", remedy);
     std::size_t shown = 0;
     for (const auto& change : status.changes) {
-      row["changes"].push_back({{"kind", data::change_word(change.kind)},
-                                {"path", change.path},
-                                {"old_bytes", change.old_size},
-                                {"new_bytes", change.new_size}});
+      row["changes"].push_back(json_object({{"kind", data::change_word(change.kind)},
+                                            {"path", change.path},
+                                            {"old_bytes", change.old_size},
+                                            {"new_bytes", change.new_size}}));
       if (shown++ < shown_changes)
         text += fmt::format("  {:<8}  {}\n", data::change_word(change.kind),
                             printable(change.path.empty() ? dataset.path : change.path));
@@ -44,7 +47,7 @@ void run(Session& session) {
       text += fmt::format("  and {} more\n", format_count(all - shown_changes));
     rows.push_back(std::move(row));
   }
-  session.output().emit({{"datasets", std::move(rows)}}, TextView{text});
+  session.output().emit(json_object({{"datasets", std::move(rows)}}), TextView{text});
 }
 
 } // namespace

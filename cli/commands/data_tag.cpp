@@ -18,7 +18,7 @@ void remove_tag(Session& session, data::Datasets& datasets, const data::DatasetN
   if (!here && !there)
     throw Error(ErrorKind::not_found,
                 fmt::format("dataset '{}' has no tag '{}'", dataset.name, tag));
-  session.output().emit({{"name", dataset.name}, {"tag", tag}, {"removed", true}},
+  session.output().emit(json_object({{"name", dataset.name}, {"tag", tag}, {"removed", true}}),
                         TextView{fmt::format("{}: removed tag {}{}\n", dataset.name, tag,
                                              there ? " here and at " + remote.name : "")});
 }
@@ -47,10 +47,10 @@ void run(Session& session) {
     data::publish_tag(*remote.storage, name.dataset.name, tag, version.digest(), force);
   }
   session.output().emit(
-      {{"name", name.dataset.name},
-       {"tag", tag},
-       {"digest", version.digest().text()},
-       {"remote", remote.name}},
+      json_object({{"name", name.dataset.name},
+                   {"tag", tag},
+                   {"digest", version.digest().text()},
+                   {"remote", remote.name}}),
       TextView{fmt::format("{}: {} is {}{}\n", name.dataset.name, tag, version.digest().short_hex(),
                            remote.storage ? ", at " + remote.name + " too" : "")});
 }

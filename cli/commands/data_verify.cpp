@@ -96,13 +96,13 @@ void run(Session& session) {
       verifier.check_files(dataset.name, datasets->path_of(dataset), it->second.digest, store);
     }
   }
-  Json problems = Json::array();
+  Json problems = json_array();
   std::string text;
   for (const Problem& problem : verifier.problems) {
-    problems.push_back({{"kind", kind_word(problem.kind)},
-                        {"dataset", problem.dataset},
-                        {"subject", problem.subject},
-                        {"reason", problem.reason}});
+    problems.push_back(json_object({{"kind", kind_word(problem.kind)},
+                                    {"dataset", problem.dataset},
+                                    {"subject", problem.subject},
+                                    {"reason", problem.reason}}));
     text += fmt::format("{:<7}  {}: {}\n", kind_word(problem.kind), printable(problem.subject),
                         printable(problem.reason));
   }
@@ -114,15 +114,15 @@ void run(Session& session) {
                   format_bytes(verifier.pack_bytes), size_text(verifier.files, verifier.file_bytes),
                   verifier.problem_count == 0 ? "all sound"
                                               : format_count(verifier.problem_count) + " problems");
-  session.output().emit({{"place", place},
-                         {"sound", verifier.problem_count == 0},
-                         {"problems", std::move(problems)},
-                         {"problem_count", verifier.problem_count},
-                         {"packs", verifier.packs},
-                         {"pack_bytes", verifier.pack_bytes},
-                         {"files", verifier.files},
-                         {"file_bytes", verifier.file_bytes},
-                         {"untracked_files", verifier.untracked_files}},
+  session.output().emit(json_object({{"place", place},
+                                     {"sound", verifier.problem_count == 0},
+                                     {"problems", std::move(problems)},
+                                     {"problem_count", verifier.problem_count},
+                                     {"packs", verifier.packs},
+                                     {"pack_bytes", verifier.pack_bytes},
+                                     {"files", verifier.files},
+                                     {"file_bytes", verifier.file_bytes},
+                                     {"untracked_files", verifier.untracked_files}}),
                         TextView{text});
   if (verifier.problem_count > 0) session.set_verdict(ErrorKind::integrity);
 }

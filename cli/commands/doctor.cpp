@@ -170,21 +170,21 @@ void run(Session& session) {
   }));
   add_project_checks(session, checks);
 
-  Json rows = Json::array();
+  Json rows = json_array();
   std::string text;
   std::size_t failed = 0, warnings = 0;
   for (const Check& check : checks) {
     failed += check.verdict == Verdict::failed ? 1 : 0;
     warnings += check.verdict == Verdict::warning ? 1 : 0;
-    rows.push_back({{"name", check.name},
-                    {"verdict", verdict_name(check.verdict)},
-                    {"found", check.found},
-                    {"remedy", check.remedy}});
+    rows.push_back(json_object({{"name", check.name},
+                                {"verdict", verdict_name(check.verdict)},
+                                {"found", check.found},
+                                {"remedy", check.remedy}}));
     text += fmt::format("{:8} {}: {}\n", verdict_name(check.verdict), check.name,
                         printable(check.found));
     if (!check.remedy.empty()) text += fmt::format("{:8}   -> {}\n", "", printable(check.remedy));
   }
-  const Json record = {{"checks", rows}, {"failed", failed}, {"warnings", warnings}};
+  const Json record = json_object({{"checks", rows}, {"failed", failed}, {"warnings", warnings}});
   session.output().emit(record, TextView{text});
   if (failed > 0) session.set_verdict(ErrorKind::failed);
 }

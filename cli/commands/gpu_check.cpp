@@ -86,47 +86,49 @@ Json value_or_null(const std::optional<T>& value) {
 Json figure_json(const Judged& judged) {
   const gpu::Measured& measured = judged.measured;
   const bool done = measured.failed.empty() && measured.skipped.empty();
-  Json record = {{"figure", gpu::figure_name(measured.figure)},
-                 {"gpus", measured.gpus},
-                 {"verdict", gpu::verdict_name(judged.verdict)},
-                 {"why", judged.why},
-                 {"unit", gpu::is_matrix(measured.figure) ? "flop/s" : "bytes/s"},
-                 {"value", done ? Json(measured.median) : Json()},
-                 {"best", done ? Json(measured.best) : Json()},
-                 {"repetitions", measured.repetitions},
-                 {"amount", measured.bytes},
-                 {"limit", value_or_null(judged.limit)},
-                 {"share", value_or_null(judged.share)},
-                 {"siblings", value_or_null(judged.siblings)},
-                 {"of_siblings", value_or_null(judged.of_siblings)}};
+  Json record = json_object({{"figure", gpu::figure_name(measured.figure)},
+                             {"gpus", Json(measured.gpus)},
+                             {"verdict", gpu::verdict_name(judged.verdict)},
+                             {"why", judged.why},
+                             {"unit", gpu::is_matrix(measured.figure) ? "flop/s" : "bytes/s"},
+                             {"value", done ? Json(measured.median) : Json()},
+                             {"best", done ? Json(measured.best) : Json()},
+                             {"repetitions", measured.repetitions},
+                             {"amount", measured.bytes},
+                             {"limit", value_or_null(judged.limit)},
+                             {"share", value_or_null(judged.share)},
+                             {"siblings", value_or_null(judged.siblings)},
+                             {"of_siblings", value_or_null(judged.of_siblings)}});
   if (measured.figure == Figure::pattern) record["mismatches"] = measured.mismatches;
   return record;
 }
 
 Json report_json(const gpu::CheckResult& result) {
-  Json gpus = Json::array();
+  Json gpus = json_array();
   for (std::size_t i = 0; i < result.report.gpus.size(); ++i) {
     const gpu::GpuReport& own = result.report.gpus[i];
     const gpu::Subject& subject = result.subjects[i];
-    Json figures = Json::array(), findings = Json::array();
+    Json figures = json_array(), findings = json_array();
     for (const Judged& judged : own.figures)
       figures.push_back(figure_json(judged));
     for (const gpu::Finding& finding : own.findings)
-      findings.push_back({{"verdict", finding.verdict == Verdict::unmeasured
-                                          ? "note"
-                                          : std::string(gpu::verdict_name(finding.verdict))},
-                          {"text", finding.text}});
-    gpus.push_back({{"index", own.index},
-                    {"verdict", gpu::verdict_name(own.verdict)},
-                    {"chip", subject.chip == nullptr ? Json() : Json(subject.chip->name)},
-                    {"figures", figures},
-                    {"findings", findings},
-                    {"temperature_c_max", value_or_null(subject.load.temperature)},
-                    {"power_w_max", value_or_null(subject.load.power)},
-                    {"throttle_seen", gpu::throttle_names(subject.load.throttle)},
-                    {"state", gpu_json(subject.after)}});
+      findings.push_back(
+          json_object({{"verdict", finding.verdict == Verdict::unmeasured
+                                       ? "note"
+                                       : std::string(gpu::verdict_name(finding.verdict))},
+                       {"text", finding.text}}));
+    gpus.push_back(
+        json_object({{"index", own.index},
+                     {"verdict", gpu::verdict_name(own.verdict)},
+                     {"chip", subject.chip == nullptr ? Json() : Json(subject.chip->name)},
+                     {"figures", figures},
+                     {"findings", findings},
+                     {"temperature_c_max", value_or_null(subject.load.temperature)},
+                     {"power_w_max", value_or_null(subject.load.power)},
+                     {"throttle_seen", gpu::throttle_names(subject.load.throttle)},
+                     {"state", gpu_json(subject.after)}}));
   }
-  Json links = Json::array();
+  Json links = json_array();
   for (const Judged& judged : result.report.links)
     links.push_back(figure_json(judged));
   return {{"verdict", gpu::verdict_name(result.report.verdict)}, {"gpus", gpus}, {"links", links}};

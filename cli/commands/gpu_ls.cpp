@@ -66,15 +66,16 @@ void run(Session& session) {
   if (inventory.state == gpu::Driver::denied || inventory.state == gpu::Driver::broken)
     throw_driver_error(inventory);
   const auto visible = get_env("CUDA_VISIBLE_DEVICES");
-  Json rows = Json::array();
+  Json rows = json_array();
   for (const gpu::Gpu& gpu : inventory.gpus)
     rows.push_back(gpu_json(gpu));
-  const Json record = {{"gpus", rows},
-                       {"reason", inventory.reason.empty() ? Json() : Json(inventory.reason)},
-                       {"driver", inventory.driver ? Json(*inventory.driver) : Json()},
-                       {"cuda", inventory.cuda ? Json(*inventory.cuda) : Json()},
-                       {"xids_known", inventory.xids_known},
-                       {"cuda_visible_devices", visible ? Json(*visible) : Json()}};
+  const Json record =
+      json_object({{"gpus", rows},
+                   {"reason", inventory.reason.empty() ? Json() : Json(inventory.reason)},
+                   {"driver", inventory.driver ? Json(*inventory.driver) : Json()},
+                   {"cuda", inventory.cuda ? Json(*inventory.cuda) : Json()},
+                   {"xids_known", inventory.xids_known},
+                   {"cuda_visible_devices", visible ? Json(*visible) : Json()}});
   std::string text;
   if (!inventory.gpus.empty()) {
     text = table_text(inventory);

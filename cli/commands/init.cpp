@@ -27,10 +27,10 @@ std::vector<Candidate> complete_templates(Session&) {
 }
 
 void list_templates(Session& session) {
-  Json rows = Json::array();
+  Json rows = json_array();
   for (const config::ProjectTemplate& known : config::project_templates())
-    rows.push_back({{"name", known.name}, {"summary", known.summary}});
-  session.output().emit({{"templates", rows}},
+    rows.push_back(json_object({{"name", known.name}, {"summary", known.summary}}));
+  session.output().emit(json_object({{"templates", rows}}),
                         TableView{"templates", {{"name", "TEMPLATE"}, {"summary", "WHAT"}}, ""});
 }
 
@@ -66,13 +66,13 @@ void run(Session& session) {
       config::make_project({.folder = folder, .name = arguments.get("--name"), .from = from});
 
   const std::string root = made.project.root.native();
-  const Json record = {
-      {"root", root},
-      {"name", made.name},
-      {"template", from == nullptr ? Json() : Json(from->name)},
-      {"created", made.created},
-      {"ignore_file", made.ignore_file.empty() ? Json() : Json(made.ignore_file.native())},
-      {"existed", made.existed}};
+  const Json record = json_object(
+      {{"root", root},
+       {"name", made.name},
+       {"template", from == nullptr ? Json() : Json(from->name)},
+       {"created", made.created},
+       {"ignore_file", made.ignore_file.empty() ? Json() : Json(made.ignore_file.native())},
+       {"existed", made.existed}});
   std::string text = made.existed && made.created.empty()
                          ? fmt::format("project '{}' is already in {}\n", made.name, root)
                          : fmt::format("made project '{}' in {}\n", made.name, root);

@@ -25,14 +25,15 @@ void run(Session& session) {
                   fmt::format("model '{}' has no alias '{}'", reference.name, printable(alias)))
           .with_hint(suggestion_hint(alias, known, "aliases"));
     }
-    session.output().emit({{"model", reference.name}, {"alias", alias}, {"removed", true}},
-                          TextView{fmt::format("{}@{} removed\n", reference.name, alias)});
+    session.output().emit(
+        json_object({{"model", reference.name}, {"alias", alias}, {"removed", true}}),
+        TextView{fmt::format("{}@{} removed\n", reference.name, alias)});
     return;
   }
   const model::ModelVersion version = registry.find(reference);
   registry.set_alias(version.name, alias, version.version);
   session.output().emit(
-      {{"model", version.name}, {"alias", alias}, {"model_version", version.version}},
+      json_object({{"model", version.name}, {"alias", alias}, {"model_version", version.version}}),
       TextView{fmt::format("{0}@{1} is {0}@{2}\n", version.name, alias, version.version)});
 }
 

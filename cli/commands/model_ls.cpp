@@ -20,7 +20,7 @@ Json row(const model::ModelRegistry& registry, const model::ModelVersion& versio
 
 void run(Session& session) {
   const model::ModelRegistry registry(session.project());
-  Json rows = Json::array();
+  Json rows = json_array();
   if (const auto name = session.arguments().get("NAME")) {
     for (const model::ModelVersion& version :
          registry.versions(model::parse_model_reference(*name).name))
@@ -31,7 +31,7 @@ void run(Session& session) {
       rows.push_back(row(registry, latest));
     }
   }
-  session.output().emit({{"models", std::move(rows)}},
+  session.output().emit(json_object({{"models", std::move(rows)}}),
                         TableView{.rows = "models",
                                   .columns = {{"model", "MODEL"},
                                               {"created", "CREATED", Format::age},

@@ -10,7 +10,7 @@ namespace {
 void run(Session& session) {
   const ParsedLine line = parse_line(session.arguments().all("WORDS"));
   const std::string path(line.command == nullptr ? line.noun : std::string(line.command->path));
-  session.output().emit({{"command", path}}, TextView{path + "\n"});
+  session.output().emit(json_object({{"command", path}}), TextView{path + "\n"});
 }
 
 } // namespace

@@ -110,7 +110,7 @@ void run(Session& session) {
       else
         (lines += line) += '\n';
     }
-    if (!lines.empty()) output.emit_line(Json::object(), lines);
+    if (!lines.empty()) output.emit_line(json_object(), lines);
   }
   if (first) output.status("no rows");
 }

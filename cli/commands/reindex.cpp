@@ -14,7 +14,7 @@ void run(Session& session) {
   config::make_state_folders(session.project());
   track::RunIndex index(index_paths(session.project()));
   const std::size_t runs = index.rebuild();
-  session.output().emit({{"runs", runs}, {"digest", sha256(index.dump()).text()}},
+  session.output().emit(json_object({{"runs", runs}, {"digest", sha256(index.dump()).text()}}),
                         TextView{fmt::format("{} {} indexed\n", runs, runs == 1 ? "run" : "runs")});
 }
 

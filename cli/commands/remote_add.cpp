@@ -25,7 +25,7 @@ void run(Session& session) {
   const auto storage = open_storage(url, session.project().root, http_options(session));
   const bool changed = config::add_remote(session.project(), name, url);
   session.output().emit(
-      {{"name", name}, {"url", storage->location()}, {"changed", changed}},
+      json_object({{"name", name}, {"url", storage->location()}, {"changed", changed}}),
       TextView{fmt::format("{} is {}{}\n", name, storage->location(), changed ? "" : " already")});
 }
 

@@ -11,14 +11,14 @@ namespace {
 void run(Session& session) {
   const config::ProjectFile& file = session.project_file();
   const std::string usual = file.default_remote_name();
-  Json rows = Json::array();
+  Json rows = json_array();
   for (const auto& entry : file.remotes)
-    rows.push_back({{"name", entry.name},
-                    {"url", net::redacted(entry.value)},
-                    {"default", entry.name == usual},
-                    {"note", entry.name == usual ? "default" : ""}});
+    rows.push_back(json_object({{"name", entry.name},
+                                {"url", net::redacted(entry.value)},
+                                {"default", entry.name == usual},
+                                {"note", entry.name == usual ? "default" : ""}}));
   session.output().emit(
-      {{"remotes", std::move(rows)}},
+      json_object({{"remotes", std::move(rows)}}),
       TableView{.rows = "remotes",
                 .columns = {{"name", "NAME"}, {"url", "URL"}, {"note", "NOTE"}},
                 .empty = "no remotes; add one with: mlp remote add origin file:///folder"});

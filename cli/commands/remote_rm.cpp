@@ -14,7 +14,7 @@ namespace {
 void run(Session& session) {
   const std::string name = session.arguments().get_or("NAME", "");
   config::remove_remote(session.project(), name);
-  session.output().emit({{"name", name}},
+  session.output().emit(json_object({{"name", name}}),
                         TextView{fmt::format("{} is no remote any more; its data stays\n", name)});
 }
 

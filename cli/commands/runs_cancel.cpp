@@ -28,7 +28,7 @@ void run(Session& session) {
                                    [&](const auto& other) { return other.root == folder.root; });
     if (!known) folders.push_back(folder);
   }
-  Json results = Json::array();
+  Json results = json_array();
   std::string text;
   std::vector<std::string> asked;
   for (const track::RunFolder& folder : folders) {
@@ -41,8 +41,8 @@ void run(Session& session) {
     } else if (before.state == track::RunState::lost) {
       job::kill_leftovers(folder.id());
     }
-    results.push_back(
-        {{"run", folder.id()}, {"was", track::state_name(before.state)}, {"asked", active}});
+    results.push_back(json_object(
+        {{"run", folder.id()}, {"was", track::state_name(before.state)}, {"asked", active}}));
     if (!active)
       session.output().status(
           fmt::format("run {} has ended: {}", folder.id(), track::state_name(before.state)));
@@ -61,7 +61,7 @@ void run(Session& session) {
     result["state"] = track::state_name(after.state);
     text += fmt::format("{} {}\n", folder.id(), track::state_name(after.state));
   }
-  session.output().emit({{"runs", results}}, TextView{text});
+  session.output().emit(json_object({{"runs", results}}), TextView{text});
 }
 
 } // namespace

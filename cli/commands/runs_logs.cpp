@@ -27,11 +27,12 @@ void run(Session& session) {
     const job::LogChunk chunk = backend.logs(folder.root.native(), stream, offset, chunk_bytes);
     offset = chunk.next;
     if (!chunk.text.empty())
-      session.output().emit_line({{"run", folder.id()},
-                                  {"stream", arguments.has("--stderr") ? "stderr" : "stdout"},
-                                  {"offset", offset - chunk.text.size()},
-                                  {"text", chunk.text}},
-                                 chunk.text);
+      session.output().emit_line(
+          json_object({{"run", folder.id()},
+                       {"stream", arguments.has("--stderr") ? "stderr" : "stdout"},
+                       {"offset", offset - chunk.text.size()},
+                       {"text", chunk.text}}),
+          chunk.text);
     if (chunk.end || (!follow && chunk.text.size() < chunk_bytes)) return;
     if (chunk.text.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }

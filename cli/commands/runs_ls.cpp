@@ -39,10 +39,10 @@ void run(Session& session) {
           : static_cast<std::size_t>(arguments.integer("--limit", 1, 1'000'000'000).value_or(20));
   track::RunIndex index(index_paths(session.project()));
   index.sync();
-  Json rows = Json::array();
+  Json rows = json_array();
   for (const track::RunRow& row : index.list(filter))
     rows.push_back(run_row_json(row));
-  session.output().emit({{"runs", std::move(rows)}},
+  session.output().emit(json_object({{"runs", std::move(rows)}}),
                         TableView{.rows = "runs",
                                   .columns = {{"run", "RUN"},
                                               {"task", "TASK"},

@@ -40,7 +40,7 @@ void run(Session& session) {
     folders.push_back(find_run_folder(session, reference));
     check_removable(folders.back(), registry, arguments.has("--force"));
   }
-  Json removed = Json::array();
+  Json removed = json_array();
   std::string text;
   for (const track::RunFolder& folder : folders) {
     if (!arguments.has("--dry-run") && !track::remove_run(folder)) continue;
@@ -48,8 +48,8 @@ void run(Session& session) {
     text += fmt::format("{} {}\n", arguments.has("--dry-run") ? "would remove" : "removed",
                         folder.id());
   }
-  session.output().emit({{"removed", removed}, {"dry_run", arguments.has("--dry-run")}},
-                        TextView{text});
+  session.output().emit(
+      json_object({{"removed", removed}, {"dry_run", arguments.has("--dry-run")}}), TextView{text});
 }
 
 } // namespace

@@ -84,12 +84,12 @@ void run(Session& session) {
                                       model.version, device == "cpu" ? "" : "on ",
                                       device == "cpu" ? "" : fmt::format("{} ", device), url));
   if (session.output().options().json)
-    session.output().emit_line({{"url", url},
-                                {"port", server.port()},
-                                {"pid", ::getpid()},
-                                {"device", std::string(device)},
-                                {"model", model.name},
-                                {"model_version", model.version}},
+    session.output().emit_line(json_object({{"url", url},
+                                            {"port", server.port()},
+                                            {"pid", ::getpid()},
+                                            {"device", std::string(device)},
+                                            {"model", model.name},
+                                            {"model_version", model.version}}),
                                "");
   server.run();
   session.output().status("stopped");

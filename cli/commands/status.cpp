@@ -17,7 +17,7 @@ constexpr std::size_t shown_runs = 3;
 
 // Adds the lines to `text` and returns the rows.
 Json dataset_rows(Session& session, std::string& text) {
-  Json rows = Json::array();
+  Json rows = json_array();
   if (session.project_file().datasets.empty()) return rows;
   text += "\ndatasets\n";
   const auto datasets = open_datasets(session);
@@ -25,7 +25,7 @@ Json dataset_rows(Session& session, std::string& text) {
     const data::StatusResult status = datasets->status(dataset);
     const std::string state = dataset_state(status);
     const std::string remedy = dataset_remedy(state, dataset.name);
-    Json row = {{"name", dataset.name}, {"path", dataset.path}, {"state", state}};
+    Json row = json_object({{"name", dataset.name}, {"path", dataset.path}, {"state", state}});
     text += fmt::format("  {}  {}", dataset.name, state);
     if (status.pinned) {
       row["digest"] = status.pinned->digest.text();
@@ -41,7 +41,7 @@ Json dataset_rows(Session& session, std::string& text) {
 Json run_rows(Session& session, std::string& text) {
   track::RunIndex index(index_paths(session.project()));
   index.sync();
-  Json rows = Json::array();
+  Json rows = json_array();
   for (const track::RunRow& run : index.list({.states = {}, .task = {}, .limit = shown_runs})) {
     Json row = run_row_json(run);
     if (rows.empty()) text += "\nlatest runs\n";
@@ -57,7 +57,7 @@ Json run_rows(Session& session, std::string& text) {
 
 Json model_rows(Session& session, std::string& text) {
   const model::ModelRegistry registry(session.project());
-  Json rows = Json::array();
+  Json rows = json_array();
   for (const std::string& name : registry.names()) {
     const auto latest = registry.find({.name = name, .alias = {}, .version = {}, .digest = {}});
     Json row = model_json(registry, latest);
@@ -77,7 +77,7 @@ void run(Session& session) {
   const config::ProjectFile& file = session.project_file();
   std::string text =
       fmt::format("project {} in {}\n", file.name, printable(session.project().root.native()));
-  Json record = {{"project", file.name}, {"root", session.project().root.native()}};
+  Json record = json_object({{"project", file.name}, {"root", session.project().root.native()}});
   record["datasets"] = dataset_rows(session, text);
   record["runs"] = run_rows(session, text);
   record["models"] = model_rows(session, text);

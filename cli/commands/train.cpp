@@ -125,7 +125,7 @@ void show_plan(Session& session, job::Backend& backend) {
     text +=
         fmt::format("data {} = {}\n", use.name, use.digest.empty() ? "(to be added)" : use.digest);
   if (!spec.model.empty()) text += fmt::format("model {}\n", spec.model);
-  session.output().emit({{"dry_run", true}, {"spec", record}, {"submits", submitted}},
+  session.output().emit(json_object({{"dry_run", true}, {"spec", record}, {"submits", submitted}}),
                         TextView{text});
 }
 
@@ -201,7 +201,7 @@ void run(Session& session) {
   const CancelWishes wishes;
   const std::string handle = backend.submit(job_of(session, folder, spec));
   if (arguments.has("--detach")) {
-    session.output().emit({{"run", spec.id}, {"state", "queued"}, {"folder", handle}},
+    session.output().emit(json_object({{"run", spec.id}, {"state", "queued"}, {"folder", handle}}),
                           TextView{spec.id + "\n"});
     return;
   }

@@ -46,12 +46,12 @@ class MetricLines {
     record_["step"] = step_;
     record_["time"] = format_time(wall_now());
     writer_.append(record_);
-    record_ = Json::object();
+    record_ = json_object();
   }
 
  private:
   track::JournalWriter writer_;
-  Json record_ = Json::object();
+  Json record_ = json_object();
   std::int64_t step_ = 0;
 };
 
@@ -62,11 +62,11 @@ void write_progress(const fs::path& path, const train::TrainerTick& tick) {
       "epoch {}/{} · loss {:.4f} · {} samples/s · {} left", tick.epoch, tick.epochs, tick.loss,
       format_count(static_cast<std::uint64_t>(std::max(0.0, tick.samples_per_second))),
       format_duration(std::chrono::duration<double>(tick.seconds_left)));
-  const Json record = {{"epoch", tick.epoch},
-                       {"epochs", tick.epochs},
-                       {"samples_done", done},
-                       {"samples_total", tick.epochs * tick.samples_in_epoch},
-                       {"note", note}};
+  const Json record = json_object({{"epoch", tick.epoch},
+                                   {"epochs", tick.epochs},
+                                   {"samples_done", done},
+                                   {"samples_total", tick.epochs * tick.samples_in_epoch},
+                                   {"note", note}});
   fs::path temporary = path;
   temporary += ".new";
   File file = File::create(temporary);
@@ -76,14 +76,14 @@ void write_progress(const fs::path& path, const train::TrainerTick& tick) {
 
 void write_result(const track::RunFolder& folder, const train::TrainerResult& result) {
   write_file_atomic(folder.root / "result.json",
-                    dump_json_pretty({{"classes", result.classes},
-                                      {"epochs", result.epochs},
-                                      {"best_epoch", result.best_epoch},
-                                      {"early_stopped", result.early_stopped},
-                                      {"parameters", result.parameters},
-                                      {"train_rows", result.train_rows},
-                                      {"validation_rows", result.validation_rows},
-                                      {"test_rows", result.test_rows}}));
+                    dump_json_pretty(json_object({{"classes", result.classes},
+                                                  {"epochs", result.epochs},
+                                                  {"best_epoch", result.best_epoch},
+                                                  {"early_stopped", result.early_stopped},
+                                                  {"parameters", result.parameters},
+                                                  {"train_rows", result.train_rows},
+                                                  {"validation_rows", result.validation_rows},
+                                                  {"test_rows", result.test_rows}})));
   std::error_code ignored;
   fs::remove(folder.progress(), ignored);
 }

@@ -7,7 +7,7 @@ namespace mlp {
 namespace {
 
 void run(Session& session) {
-  const Json record = {{"mlp", MLP_VERSION}, {"compiler", __VERSION__}};
+  const Json record = json_object({{"mlp", MLP_VERSION}, {"compiler", __VERSION__}});
   session.output().emit(record, TextView{"mlp " MLP_VERSION "\n"});
 }
 

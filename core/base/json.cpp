@@ -43,6 +43,37 @@ Error wrong_type(std::string_view what, std::string_view key, std::string_view w
 
 } // namespace
 
+JsonValue::JsonValue(std::nullptr_t) {}
+JsonValue::~JsonValue() = default;
+JsonValue::JsonValue(bool value) : value_(value) {}
+JsonValue::JsonValue(int value) : value_(value) {}
+JsonValue::JsonValue(unsigned value) : value_(value) {}
+JsonValue::JsonValue(long value) : value_(value) {}
+JsonValue::JsonValue(unsigned long value) : value_(value) {}
+JsonValue::JsonValue(long long value) : value_(value) {}
+JsonValue::JsonValue(unsigned long long value) : value_(value) {}
+JsonValue::JsonValue(float value) : value_(value) {}
+JsonValue::JsonValue(double value) : value_(value) {}
+JsonValue::JsonValue(const char* text) : value_(text) {}
+JsonValue::JsonValue(std::string_view text) : value_(text) {}
+JsonValue::JsonValue(const std::string& text) : value_(text) {}
+JsonValue::JsonValue(std::string&& text) : value_(std::move(text)) {}
+JsonValue::JsonValue(const Json& value) : value_(value) {}
+JsonValue::JsonValue(Json&& value) : value_(std::move(value)) {}
+JsonValue::JsonValue(const std::vector<std::string>& values) : value_(values) {}
+JsonValue::JsonValue(std::initializer_list<JsonMember> members) : value_(json_object(members)) {}
+
+Json json_object(std::initializer_list<JsonMember> members) {
+  Json object(Json::value_t::object);
+  for (const JsonMember& member : members)
+    object.emplace(member.key, std::move(member.value.value_));
+  return object;
+}
+
+Json json_array() {
+  return Json(Json::value_t::array);
+}
+
 Json parse_json(std::string_view text, std::string_view what, JsonLimits limits) {
   if (text.size() > limits.max_bytes)
     throw Error(ErrorKind::config, fmt::format("{}: larger than {} bytes", what, limits.max_bytes));

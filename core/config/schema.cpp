@@ -27,16 +27,16 @@ class SchemaWriter {
     case Kind::text:
       return text(shape, in_task);
     case Kind::integer:
-      return or_reference(limits({{"type", "integer"}}, shape), in_task);
+      return or_reference(limits(json_object({{"type", "integer"}}), shape), in_task);
     case Kind::number:
-      return or_reference(limits({{"type", "number"}}, shape), in_task);
+      return or_reference(limits(json_object({{"type", "number"}}), shape), in_task);
     case Kind::boolean:
-      return or_reference(limits({{"type", "boolean"}}, shape), in_task);
+      return or_reference(limits(json_object({{"type", "boolean"}}), shape), in_task);
     case Kind::scalar:
-      return {{"type", Json::array({"string", "number", "boolean", "null"})}};
+      return json_object({{"type", Json::array({"string", "number", "boolean", "null"})}});
     case Kind::list:
-      return {{"type", Json::array({"array", "null"})},
-              {"items", write(shape.inner.front(), in_task)}};
+      return json_object({{"type", Json::array({"array", "null"})},
+                          {"items", write(shape.inner.front(), in_task)}});
     case Kind::map:
       return map(shape, in_task);
     case Kind::object:
@@ -44,10 +44,10 @@ class SchemaWriter {
     case Kind::either:
       break;
     }
-    Json forms = Json::array();
+    Json forms = json_array();
     for (const Shape& form : shape.inner)
       forms.push_back(write(form, in_task));
-    return {{"anyOf", forms}};
+    return json_object({{"anyOf", forms}});
   }
 
  private:
@@ -63,13 +63,13 @@ class SchemaWriter {
     Json fallback;
     if (schema.contains("default")) fallback = schema["default"];
     schema.erase("default");
-    Json either = {{"anyOf", Json::array({schema, {{"$ref", "#/$defs/reference"}}})}};
+    Json either = json_object({{"anyOf", Json::array({schema, {{"$ref", "#/$defs/reference"}}})}});
     if (!fallback.is_null()) either["default"] = fallback;
     return either;
   }
 
   static Json text(const Shape& shape, bool in_task) {
-    Json schema = {{"type", "string"}};
+    Json schema = json_object({{"type", "string"}});
     if (!shape.pattern.empty()) schema["pattern"] = shape.pattern;
     // Plain YAML such as 3.12 or 42 is text to mlp and a number to an editor.
     if (shape.pattern.empty() && shape.rule.choices.empty())
@@ -82,17 +82,17 @@ class SchemaWriter {
   }
 
   [[nodiscard]] Json map(const Shape& shape, bool in_task) const {
-    Json schema = {{"type", Json::array({"object", "null"})},
-                   {"additionalProperties", write(shape.inner.front(), in_task)}};
+    Json schema = json_object({{"type", Json::array({"object", "null"})},
+                               {"additionalProperties", write(shape.inner.front(), in_task)}});
     if (shape.rule.keys == MapKeys::names)
-      schema["propertyNames"] = {{"pattern", "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"}};
+      schema["propertyNames"] = json_object({{"pattern", "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"}});
     if (shape.rule.keys == MapKeys::environment_names)
-      schema["propertyNames"] = {{"pattern", "^[A-Za-z_][A-Za-z0-9_]*$"}};
+      schema["propertyNames"] = json_object({{"pattern", "^[A-Za-z_][A-Za-z0-9_]*$"}});
     return schema;
   }
 
   [[nodiscard]] Json object(const Shape& shape, bool in_task) const {
-    Json schema = {{"type", "object"}, {"additionalProperties", false}};
+    Json schema = json_object({{"type", "object"}, {"additionalProperties", false}});
     for (const Shape::Property& property : shape.properties) {
       Json value = write(property.shape, in_task || property.name == "tasks");
       value["description"] =
@@ -111,10 +111,10 @@ Json project_file_schema() {
   Json schema = SchemaWriter().write(shape_of(ProjectFile{}, Rule{}), false);
   schema["$schema"] = "https://json-schema.org/draft/2020-12/schema";
   schema["title"] = "mlp.yaml";
-  schema["$defs"]["reference"] = {
-      {"type", "string"},
-      {"pattern", "\\$\\{(params|env)\\.[^}]+\\}"},
-      {"description", "a reference to a param or an environment variable"}};
+  schema["$defs"]["reference"] =
+      json_object({{"type", "string"},
+                   {"pattern", "\\$\\{(params|env)\\.[^}]+\\}"},
+                   {"description", "a reference to a param or an environment variable"}});
   return schema;
 }
 

@@ -60,17 +60,17 @@ Json answer_of(const Item& item, bool full) {
   if (item.figure == Figure::pattern) {
     const preflight::Pattern pattern = preflight::memory_pattern(
         static_cast<int>(item.gpus.front()), full ? 0 : quick_pattern_bytes, budget);
-    return {{"median", pattern.rate},
-            {"best", pattern.rate},
-            {"repetitions", pattern.rounds},
-            {"bytes", pattern.bytes},
-            {"mismatches", pattern.mismatches}};
+    return json_object({{"median", pattern.rate},
+                        {"best", pattern.rate},
+                        {"repetitions", pattern.rounds},
+                        {"bytes", pattern.bytes},
+                        {"mismatches", pattern.mismatches}});
   }
   const preflight::Rate rate = rate_of(item, budget);
-  return {{"median", rate.median},
-          {"best", rate.best},
-          {"repetitions", rate.repetitions},
-          {"bytes", rate.amount}};
+  return json_object({{"median", rate.median},
+                      {"best", rate.best},
+                      {"repetitions", rate.repetitions},
+                      {"bytes", rate.amount}});
 }
 
 } // namespace
@@ -124,11 +124,11 @@ void measure_here(const std::vector<Item>& items, unsigned gpus, bool full,
   std::string reason;
   const int seen = preflight::visible_gpus(reason);
   if (seen <= 0) {
-    emit(dump_json({{"unavailable", reason}}));
+    emit(dump_json(json_object({{"unavailable", reason}})));
     return;
   }
   for (std::size_t i = 0; i < items.size(); ++i) {
-    emit(dump_json({{"begin", i}}));
+    emit(dump_json(json_object({{"begin", i}})));
     Json answer;
     bool failed = false;
     try {

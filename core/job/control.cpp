@@ -38,8 +38,9 @@ bool enqueue(const track::RunFolder& run, std::string_view reason, std::string_v
     }
   }
   if (record.state == RunState::lost) writer.state(RunState::lost, record.reason);
-  writer.state(RunState::queued, reason,
-               {{"backend", backend}, {"submitter", track::to_json(track::this_process())}});
+  writer.state(
+      RunState::queued, reason,
+      json_object({{"backend", backend}, {"submitter", track::to_json(track::this_process())}}));
   return true;
 }
 
@@ -47,7 +48,7 @@ bool request_cancel(const track::RunFolder& run, std::string_view reason, bool n
   const track::RunRecord record = track::read_run(run);
   if (!track::is_active(record.state)) return false;
   track::RunWriter writer(run);
-  writer.event("cancel", {{"reason", reason}, {"now", now}});
+  writer.event("cancel", json_object({{"reason", reason}, {"now", now}}));
   writer.sync();
   const track::RunRecord after = track::read_run(run);
   if (after.supervisor && track::is_active(after.state) &&

@@ -62,12 +62,12 @@ std::map<std::string, std::string> launch_environment(const track::RunFolder& ru
   out["JAX_NUM_PROCESSES"] = std::to_string(world);
   out["JAX_PROCESS_ID"] = std::to_string(rank);
   // TensorFlow
-  Json workers = Json::array();
+  Json workers = json_array();
   for (const std::string& host : placement.hosts)
     for (std::int64_t process = 0; process < placement.processes_per_node; ++process)
       workers.push_back(fmt::format("{}:{}", host, placement.port + process));
-  out["TF_CONFIG"] = dump_json(
-      {{"cluster", {{"worker", workers}}}, {"task", {{"type", "worker"}, {"index", rank}}}});
+  out["TF_CONFIG"] = dump_json(json_object(
+      {{"cluster", {{"worker", workers}}}, {"task", {{"type", "worker"}, {"index", rank}}}}));
   return out;
 }
 

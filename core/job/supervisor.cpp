@@ -139,7 +139,7 @@ class Supervisor {
     // What an attempt that was killed may have left would write into this one's files.
     if (record.attempts > 0) kill_leftovers(spec_.id);
     writer_.state(RunState::starting, "the supervisor prepares the job",
-                  {{"supervisor", track::to_json(track::this_process())}});
+                  json_object({{"supervisor", track::to_json(track::this_process())}}));
     Outcome outcome;
     try {
       outcome = attempt();
@@ -164,7 +164,7 @@ class Supervisor {
 
   void warn(const std::string& message) noexcept {
     try {
-      writer_.event("warning", {{"message", message}});
+      writer_.event("warning", json_object({{"message", message}}));
     } catch (const std::exception&) { // the disk is full: the program matters more
     }
   }
@@ -184,7 +184,7 @@ class Supervisor {
     make_directories(run_.checkpoints());
     const File out = File::open_append(run_.stdout_log());
     const File err = File::open_append(run_.stderr_log());
-    const Json offsets = {{"stdout", out.size()}, {"stderr", err.size()}};
+    const Json offsets = json_object({{"stdout", out.size()}, {"stderr", err.size()}});
     intake_.emplace(run_);
 
     Placement placement;
@@ -206,8 +206,8 @@ class Supervisor {
     Process process = Process::spawn(spec);
     started_ = Clock::now();
     writer_.state(RunState::running, "",
-                  {{"program", track::to_json(track::process_here(process.pid()))},
-                   {"log_offsets", offsets}});
+                  json_object({{"program", track::to_json(track::process_here(process.pid()))},
+                               {"log_offsets", offsets}}));
     return process;
   }
 
@@ -303,7 +303,7 @@ class Supervisor {
   }
 
   void say_last_word(const Outcome& outcome) {
-    Json details = Json::object();
+    Json details = json_object();
     if (outcome.exit) details["exit_code"] = outcome.exit->code;
     if (!outcome.hints.empty()) details["hints"] = outcome.hints;
     const auto deadline = Clock::now() + last_word_patience;

@@ -11,10 +11,11 @@ namespace mlp::model {
 namespace {
 
 Json specs_json(const std::vector<TensorSpec>& specs) {
-  Json out = Json::array();
+  Json out = json_array();
   for (const TensorSpec& spec : specs)
-    out.push_back(
-        {{"name", spec.name}, {"datatype", data_type_name(spec.type)}, {"shape", spec.shape}});
+    out.push_back(json_object({{"name", spec.name},
+                               {"datatype", data_type_name(spec.type)},
+                               {"shape", Json(spec.shape)}}));
   return out;
 }
 
@@ -34,14 +35,14 @@ std::vector<TensorSpec> specs_from(const Json& list, std::string_view what) {
 }
 
 Json lineage_json(const Lineage& lineage) {
-  Json out = Json::object();
+  Json out = json_object();
   if (!lineage.run.empty()) out["run"] = lineage.run;
   if (!lineage.task.empty()) out["task"] = lineage.task;
-  Json datasets = Json::array();
+  Json datasets = json_array();
   for (const LineageDataset& dataset : lineage.datasets)
-    datasets.push_back({{"name", dataset.name}, {"digest", dataset.digest}});
+    datasets.push_back(json_object({{"name", dataset.name}, {"digest", dataset.digest}}));
   out["datasets"] = std::move(datasets);
-  Json params = Json::object();
+  Json params = json_object();
   for (const auto& [name, value] : lineage.params)
     params[name] = parse_json(value, name);
   out["params"] = std::move(params);
@@ -55,10 +56,10 @@ Lineage lineage_from(const Json& json, std::string_view what) {
   Lineage lineage;
   lineage.run = json.value("run", "");
   lineage.task = json.value("task", "");
-  for (const Json& dataset : json.value("datasets", Json::array()))
+  for (const Json& dataset : json.value("datasets", json_array()))
     lineage.datasets.push_back(
         {json_string(dataset, "name", what), json_string(dataset, "digest", what)});
-  const Json params = json.value("params", Json::object());
+  const Json params = json.value("params", json_object());
   for (const auto& [name, value] : params.items())
     lineage.params.emplace(name, dump_json(value));
   lineage.params_digest = json.value("params_digest", "");
@@ -89,7 +90,8 @@ ModelVersion read(const Json& json, std::string_view what) {
 } // namespace
 
 Json to_json(const Signature& signature) {
-  return {{"inputs", specs_json(signature.inputs)}, {"outputs", specs_json(signature.outputs)}};
+  return json_object(
+      {{"inputs", specs_json(signature.inputs)}, {"outputs", specs_json(signature.outputs)}});
 }
 
 Signature signature_from_json(const Json& json, std::string_view what) {
@@ -98,16 +100,16 @@ Signature signature_from_json(const Json& json, std::string_view what) {
 }
 
 Json to_json(const ModelVersion& version) {
-  Json out = {{"version", 1},
-              {"name", version.name},
-              {"model_version", version.version},
-              {"digest", version.digest.text()},
-              {"files", version.files},
-              {"bytes", version.bytes},
-              {"created", format_time(version.created)},
-              {"user", version.user},
-              {"metrics", version.metrics},
-              {"lineage", lineage_json(version.lineage)}};
+  Json out = json_object({{"version", 1},
+                          {"name", version.name},
+                          {"model_version", version.version},
+                          {"digest", version.digest.text()},
+                          {"files", version.files},
+                          {"bytes", version.bytes},
+                          {"created", format_time(version.created)},
+                          {"user", version.user},
+                          {"metrics", Json(version.metrics)},
+                          {"lineage", lineage_json(version.lineage)}});
   if (!version.description.empty()) out["description"] = version.description;
   if (version.signature) out["signature"] = to_json(*version.signature);
   if (!version.classes.empty()) out["classes"] = version.classes;

@@ -73,11 +73,11 @@ Liveness liveness(const ProcessIdentity& process) noexcept {
 }
 
 Json to_json(const ProcessIdentity& process) {
-  return {{"pid", process.pid},
-          {"start", process.start},
-          {"host", process.host},
-          {"boot", process.boot},
-          {"pid_namespace", process.pid_namespace}};
+  return json_object({{"pid", process.pid},
+                      {"start", process.start},
+                      {"host", process.host},
+                      {"boot", process.boot},
+                      {"pid_namespace", process.pid_namespace}});
 }
 
 std::optional<ProcessIdentity> process_from_json(const Json& value) {

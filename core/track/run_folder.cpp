@@ -50,7 +50,7 @@ RunFolder create_run(const fs::path& runs, const RunSpec& spec, std::string_view
   write_file_atomic(made.project_file(), project_file);
   write_file_atomic(made.params(), dump_json_pretty(json.at("params")));
   RunWriter writer(made);
-  writer.state(RunState::pending, reason, {{"submitter", to_json(this_process())}});
+  writer.state(RunState::pending, reason, json_object({{"submitter", to_json(this_process())}}));
   sync_directory(made.root);
 
   const RunFolder run{runs / spec.id};
@@ -85,7 +85,7 @@ bool remove_run(const RunFolder& run) {
 RunWriter::RunWriter(RunFolder run) : run_(std::move(run)), events_(run_.events()) {}
 
 void RunWriter::state(RunState to, std::string_view reason) {
-  state(to, reason, Json::object());
+  state(to, reason, json_object());
 }
 
 void RunWriter::state(RunState to, std::string_view reason, Json details) {

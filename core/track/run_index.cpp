@@ -81,7 +81,7 @@ void store(db::Database& database, const RunFolder& folder) {
     run.state = RunState::lost;
     problem = error.message();
   }
-  Json params = Json::object();
+  Json params = json_object();
   for (const auto& [name, value] : run.spec.params)
     params[name] = parse_json(value, name);
   db::Statement insert = database.prepare(

@@ -70,37 +70,37 @@ Json parsed(const std::string& text, std::string_view what) {
 } // namespace
 
 Json to_json(const RunSpec& spec) {
-  Json out = {{"version", 1},
-              {"id", spec.id},
-              {"task", spec.task},
-              {"project", spec.project},
-              {"created", format_time(spec.created)},
-              {"user", spec.user},
-              {"host", spec.host},
-              {"mlp_version", spec.mlp_version},
-              {"outs", spec.outs},
-              {"environment", spec.environment},
-              {"num_nodes", spec.num_nodes},
-              {"grace_seconds", spec.grace_seconds}};
+  Json out = json_object({{"version", 1},
+                          {"id", spec.id},
+                          {"task", spec.task},
+                          {"project", spec.project},
+                          {"created", format_time(spec.created)},
+                          {"user", spec.user},
+                          {"host", spec.host},
+                          {"mlp_version", spec.mlp_version},
+                          {"outs", spec.outs},
+                          {"environment", spec.environment},
+                          {"num_nodes", spec.num_nodes},
+                          {"grace_seconds", spec.grace_seconds}});
   if (!spec.name.empty()) out["name"] = spec.name;
   if (!spec.command.empty()) out["run"] = spec.command;
   if (!spec.overrides.empty()) out["overrides"] = spec.overrides;
   if (!spec.model.empty()) out["model"] = spec.model;
   if (!spec.resources.empty()) out["resources"] = parsed(spec.resources, "resources");
-  Json params = Json::object();
+  Json params = json_object();
   for (const auto& [name, value] : spec.params)
     params[name] = parsed(value, name);
   out["params"] = std::move(params);
-  Json datasets = Json::array();
+  Json datasets = json_array();
   for (const DatasetUse& use : spec.datasets)
-    datasets.push_back({{"name", use.name},
-                        {"path", use.path},
-                        {"digest", use.digest},
-                        {"files", use.files},
-                        {"bytes", use.bytes}});
+    datasets.push_back(json_object({{"name", use.name},
+                                    {"path", use.path},
+                                    {"digest", use.digest},
+                                    {"files", use.files},
+                                    {"bytes", use.bytes}}));
   out["datasets"] = std::move(datasets);
   if (spec.source) {
-    Json source = {{"commit", spec.source->commit}, {"branch", spec.source->branch}};
+    Json source = json_object({{"commit", spec.source->commit}, {"branch", spec.source->branch}});
     if (spec.source->dirty) source["dirty"] = *spec.source->dirty;
     out["source"] = std::move(source);
   }

@@ -275,23 +275,23 @@ void encode(const Features& features, const Table& table, std::span<float> out) 
 }
 
 Json features_json(const Features& features) {
-  Json json = {{"numeric", Json::array()}, {"categorical", Json::array()}};
+  Json json = json_object({{"numeric", json_array()}, {"categorical", json_array()}});
   for (const NumericFeature& feature : features.numeric)
-    json["numeric"].push_back({{"name", feature.name},
-                               {"median", feature.median},
-                               {"log", feature.log},
-                               {"indicator", feature.indicator},
-                               {"mean", feature.mean},
-                               {"scale", feature.scale}});
+    json["numeric"].push_back(json_object({{"name", feature.name},
+                                           {"median", feature.median},
+                                           {"log", feature.log},
+                                           {"indicator", feature.indicator},
+                                           {"mean", feature.mean},
+                                           {"scale", feature.scale}}));
   for (const CategoryFeature& feature : features.categorical)
-    json["categorical"].push_back({{"name", feature.name},
-                                   {"values", feature.values},
-                                   {"blank", feature.blank},
-                                   {"rare", feature.rare}});
+    json["categorical"].push_back(json_object({{"name", feature.name},
+                                               {"values", feature.values},
+                                               {"blank", feature.blank},
+                                               {"rare", feature.rare}}));
   if (!features.image_shape.empty())
-    json["image"] = {{"shape", features.image_shape},
-                     {"mean", features.pixel_mean},
-                     {"scale", features.pixel_scale}};
+    json["image"] = json_object({{"shape", Json(features.image_shape)},
+                                 {"mean", Json(features.pixel_mean)},
+                                 {"scale", Json(features.pixel_scale)}});
   json["blanks"] = features.blanks;
   return json;
 }

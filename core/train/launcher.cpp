@@ -266,11 +266,11 @@ void report_end(const RankPlace& place, const Error& error, const kernels::Colle
   const auto failure = collective != nullptr ? collective->failure() : std::nullopt;
   // An error of one's own may come while others have failed already.
   const bool blames_other = failure && error.message() == failure->reason;
-  const Json report = {{"kind", static_cast<int>(error.kind())},
-                       {"message", error.message()},
-                       {"hints", error.hints()},
-                       {"contexts", error.contexts()},
-                       {"lost", blames_other ? failure->rank : -1}};
+  const Json report = json_object({{"kind", static_cast<int>(error.kind())},
+                                   {"message", error.message()},
+                                   {"hints", error.hints()},
+                                   {"contexts", error.contexts()},
+                                   {"lost", blames_other ? failure->rank : -1}});
   write_file_atomic(place.status, dump_json(report));
 }
 

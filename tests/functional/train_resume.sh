@@ -33,7 +33,7 @@ for way in cancel kill cancel now; do
   stops=$((stops + 1))
 done
 [ "$stops" -gt 0 ] || skip "the training ended before it could be stopped"
-wait_until 240 ended "$run"
+wait_until 150 ended "$run"
 resumed=$(mlp model show digits@2 --json | sed -n 's/^  "digest": "\(.*\)",*$/\1/p')
 equals "$resumed" "$reference"
 contains "$(mlp runs logs "$run")" "resumes from a checkpoint"
