@@ -34,6 +34,7 @@ void run(Session& session) {
       throw Error(ErrorKind::usage, "--delete takes the dataset's name and the tag alone");
     return remove_tag(session, *datasets, name.dataset, tag);
   }
+  datasets->store().prepare(session.stop_token()); // what is tagged must not go meanwhile
   VersionSource version(session, *datasets, name);
   static_cast<void>(version.root()); // it is a version
   datasets->known(name.dataset).set_tag(tag, version.digest(), force);

@@ -4,6 +4,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/ids.hpp"
+#include "core/base/interrupt.hpp"
 #include "core/base/process.hpp"
 
 #include <fcntl.h>
@@ -216,10 +217,12 @@ bool remove_all(const fs::path& path) {
   return count > 0;
 }
 
-FileLock::FileLock(const fs::path& path, std::string_view what, std::chrono::milliseconds timeout) {
+FileLock::FileLock(const fs::path& path, std::string_view what, std::chrono::milliseconds timeout,
+                   bool shared, const std::stop_token& stop) {
   file_ = open_file(path, O_RDWR | O_CREAT, 0644, "lock");
   const auto deadline = std::chrono::steady_clock::now() + timeout;
-  while (::flock(file_.fd(), LOCK_EX | LOCK_NB) != 0) {
+  while (::flock(file_.fd(), (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {
+    throw_if_stopped(stop);
     if (errno == EINTR) continue;
     if (errno != EWOULDBLOCK) throw system_error(errno, "lock", path.native());
     if (std::chrono::steady_clock::now() >= deadline)

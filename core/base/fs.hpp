@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -97,7 +98,9 @@ class FileLock {
  public:
   // Waits up to `timeout` (0: not at all) for the lock, then throws Error(conflict) saying that
   // another mlp holds `what`. Two locks on one path exclude each other in one process too.
-  FileLock(const fs::path& path, std::string_view what, std::chrono::milliseconds timeout);
+  // A shared one excludes only those that are not. A stop of `stop` is Error(interrupted).
+  FileLock(const fs::path& path, std::string_view what, std::chrono::milliseconds timeout,
+           bool shared = false, const std::stop_token& stop = {});
   // nullopt if someone else holds it now.
   [[nodiscard]] static std::optional<FileLock> try_lock(const fs::path& path);
 

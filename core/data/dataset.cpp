@@ -102,7 +102,7 @@ AddResult Datasets::add(const DatasetName& dataset, bool dry_run) {
     const fs::path root = path_of(dataset);
     AddResult result;
     const StoreStats before = store_.stats();
-    if (!dry_run) store_.prepare();
+    if (!dry_run) store_.prepare(stop_);
     HashOnly hash_only;
     ObjectSink& sink = dry_run ? static_cast<ObjectSink&>(hash_only) : store_;
     BuildVisitor build(sink);
@@ -227,7 +227,7 @@ PullResult Datasets::pull(const DatasetName& dataset, RemoteStore* remote, bool 
       result.pinned = true;
     }
     if (remote != nullptr) {
-      if (!dry_run) store_.prepare();
+      if (!dry_run) store_.prepare(stop_);
       result.fetched =
           fetch_objects(store_, *remote, result.version,
                         {.jobs = jobs_, .dry_run = dry_run, .progress = &progress_, .stop = stop_});
@@ -253,7 +253,7 @@ PullResult Datasets::pull(const DatasetName& dataset, RemoteStore* remote, bool 
 FetchResult Datasets::fetch(const DatasetName& dataset, const Digest& version, RemoteStore& remote,
                             bool dry_run) {
   return with_context(fmt::format("while fetching dataset '{}'", dataset.name), [&] {
-    if (!dry_run) store_.prepare();
+    if (!dry_run) store_.prepare(stop_);
     FetchResult result{.version = version};
     result.fetched =
         fetch_objects(store_, remote, version,
@@ -271,6 +271,7 @@ FetchResult Datasets::fetch(const DatasetName& dataset, const Digest& version, R
 CheckoutStats Datasets::checkout(const DatasetName& dataset, const Digest& version, bool force,
                                  bool dry_run) {
   return with_context(fmt::format("while checking out dataset '{}'", dataset.name), [&] {
+    if (!dry_run) store_.prepare(stop_); // until the version is pinned
     const Entry root = read_manifest(store_, version);
     const Totals totals = version_totals(root);
     const CheckoutStats stats = data::checkout(path_of(dataset), root, store_,

@@ -24,7 +24,7 @@ constexpr std::size_t file_header_size = 8 + 4 + 4 + 8;
 constexpr std::size_t pack_record_size = 40;
 constexpr std::size_t record_size = 64;
 constexpr std::size_t trailer_size = 32;
-// The trailer of a larger file is checked by `verify`, not each time that it is opened.
+// The trailer of a larger file is not checked each time that it is opened.
 constexpr std::size_t always_checked_bytes = 32u << 20;
 constexpr std::size_t compact_at = 16;
 
@@ -57,8 +57,9 @@ void append_record(ByteWriter& out, const PackEntry& entry, std::uint32_t pack) 
 // One mapped index file. Immutable.
 class IndexFile {
  public:
-  // nullptr if it is gone; throws Error(integrity) if it is damaged.
-  static std::shared_ptr<const IndexFile> open(const fs::path& path) {
+  // nullptr if it is gone; throws Error(integrity) if it is damaged. The trailer of a large one is
+  // looked at with `check` only.
+  static std::shared_ptr<const IndexFile> open(const fs::path& path, bool check = false) {
     File file;
     try {
       file = File::open_read(path);
@@ -84,7 +85,8 @@ class IndexFile {
         file_header_size + packs * pack_record_size + records * record_size + trailer_size !=
             result->size_)
       throw damaged();
-    if (result->size_ <= always_checked_bytes && !result->trailer_matches()) throw damaged();
+    if ((check || result->size_ <= always_checked_bytes) && !result->trailer_matches())
+      throw damaged();
     for (std::uint64_t i = 0; i < packs; ++i) {
       const std::byte* p = result->map_ + file_header_size + i * pack_record_size;
       result->packs_.emplace_back(load_digest(p), static_cast<PackKind>(p[32] != std::byte{0}));
@@ -207,7 +209,7 @@ std::shared_ptr<const PackIndexSet::Files> PackIndexSet::files() const {
   return files_;
 }
 
-std::vector<Digest> PackIndexSet::load(std::span<const Digest> present) {
+std::vector<Digest> PackIndexSet::load(std::span<const Digest> present, bool check) {
   std::unordered_set<Digest> uncovered(present.begin(), present.end());
   std::unordered_set<Digest> all = uncovered;
   auto files = std::make_shared<Files>();
@@ -216,7 +218,7 @@ std::vector<Digest> PackIndexSet::load(std::span<const Digest> present) {
     const fs::path& path = it->path();
     if (path.extension() != ".idx" || path.filename().native().front() == '.') continue;
     try {
-      auto file = IndexFile::open(path);
+      auto file = IndexFile::open(path, check);
       if (!file)
         continue; // merged meanwhile; the merged file is listed, or its packs are read again
       bool useful = false;
@@ -224,7 +226,10 @@ std::vector<Digest> PackIndexSet::load(std::span<const Digest> present) {
         useful = useful || all.contains(pack);
         uncovered.erase(pack);
       }
-      if (useful) files->push_back(std::move(file));
+      if (useful)
+        files->push_back(std::move(file));
+      else if (check)
+        ::unlink(path.c_str());
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::integrity) throw;
       log_debug(error.message() + "; it is made again from the packs");
@@ -254,20 +259,33 @@ void PackIndexSet::add(const Digest& pack, PackKind kind, std::span<const PackEn
   files_ = std::move(files);
 }
 
-std::optional<Location> PackIndexSet::find(const Digest& id) const {
-  const auto files = this->files();
-  for (const auto& file : *files) {
-    for (std::size_t i = file->lower_bound(id); i < file->count(); ++i) {
-      Location location;
+std::optional<PackIndexSet::Place> PackIndexSet::locate(const Files& files,
+                                                        const Digest& id) const {
+  Place place;
+  Location& location = place.location;
+  for (place.file = 0; place.file < files.size(); ++place.file) {
+    const IndexFile& file = *files[place.file];
+    for (place.record = file.lower_bound(id); place.record < file.count(); ++place.record) {
       std::uint32_t pack = 0;
-      const bool sane = file->decode(i, location.entry, pack);
+      const bool sane = file.decode(place.record, location.entry, pack);
       if (location.entry.id != id) break;
       if (!sane) continue;
-      std::tie(location.pack, location.kind) = file->packs()[pack];
-      if (has_pack(location.pack)) return location;
+      std::tie(location.pack, location.kind) = file.packs()[pack];
+      if (has_pack(location.pack)) return place;
     }
   }
   return std::nullopt;
+}
+
+std::optional<Location> PackIndexSet::find(const Digest& id) const {
+  const auto files = this->files();
+  if (auto place = locate(*files, id)) return std::move(place->location);
+  return std::nullopt;
+}
+
+void PackIndexSet::remove(const Digest& pack) {
+  const std::lock_guard lock(mutex_);
+  present_.erase(pack);
 }
 
 std::vector<std::pair<Digest, PackKind>> PackIndexSet::packs() const {
@@ -286,19 +304,19 @@ bool PackIndexSet::has_pack(const Digest& pack) const {
   return present_.contains(pack);
 }
 
-void PackIndexSet::compact() {
-  const auto all = files();
-  if (all->size() < compact_at) return;
+void PackIndexSet::compact(bool all) {
+  const auto present = files();
+  if (present->empty() || (!all && present->size() < compact_at)) return;
   // Smallest first, as long as the next is not much larger than all before it: each record is then
   // merged a number of times that grows with the logarithm of their count.
-  Files some(*all);
+  Files some(*present);
   std::sort(some.begin(), some.end(),
             [](const auto& a, const auto& b) { return a->size() < b->size(); });
   std::size_t taken = 0, bytes = 0;
-  while (taken < some.size() && (taken < 2 || some[taken]->size() <= 4 * bytes))
+  while (taken < some.size() && (all || taken < 2 || some[taken]->size() <= 4 * bytes))
     bytes += some[taken++]->size();
   some.resize(taken);
-  if (some.size() < 2) return;
+  if (!all && some.size() < 2) return;
 
   std::map<Digest, std::pair<PackKind, std::uint32_t>> packs; // those kept, with their new numbers
   std::uint64_t records = 0;
@@ -350,6 +368,54 @@ void PackIndexSet::compact() {
   for (const auto& file : some) {
     if (file->path() != merged->path()) ::unlink(file->path().c_str());
   }
+}
+
+PackMarks::PackMarks(const PackIndexSet& set) : set_(set), files_(set.files()) {
+  for (const auto& file : *files_)
+    bits_.emplace_back(file->count());
+}
+
+PackMarks::Mark PackMarks::mark(const Digest& id) {
+  const auto place = set_.locate(*files_, id);
+  if (!place) return Mark::missing;
+  auto bit = bits_[place->file][place->record];
+  if (bit) return Mark::repeated;
+  bit = true;
+  return Mark::fresh;
+}
+
+bool PackMarks::is_marked(const Digest& id) const {
+  const auto place = set_.locate(*files_, id);
+  return place && bits_[place->file][place->record];
+}
+
+bool PackMarks::is_marked(const Digest& id, const Digest& pack) const {
+  const auto place = set_.locate(*files_, id);
+  return place && place->location.pack == pack && bits_[place->file][place->record];
+}
+
+std::map<Digest, PackMarks::PackUse> PackMarks::uses() const {
+  std::map<Digest, PackUse> all;
+  for (std::size_t f = 0; f < files_->size(); ++f) {
+    const IndexFile& file = *(*files_)[f];
+    std::vector<PackUse*> of;
+    for (const auto& [pack, kind] : file.packs()) {
+      // Two files may list one pack, after a merge that was cut off: the first counts.
+      const bool counts = set_.has_pack(pack) && !all.contains(pack);
+      of.push_back(counts ? &all.emplace(pack, PackUse{.kind = kind}).first->second : nullptr);
+    }
+    for (std::size_t i = 0; i < file.count(); ++i) {
+      PackEntry entry;
+      std::uint32_t pack = 0;
+      if (!file.decode(i, entry, pack) || of[pack] == nullptr) continue;
+      ++of[pack]->objects;
+      of[pack]->bytes += entry.stored_size;
+      if (!bits_[f][i]) continue;
+      ++of[pack]->needed_objects;
+      of[pack]->needed_bytes += entry.stored_size;
+    }
+  }
+  return all;
 }
 
 } // namespace mlp::data

@@ -6,6 +6,7 @@
 #include "core/base/fs.hpp"
 #include "core/data/pack.hpp"
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -33,8 +34,9 @@ class PackIndexSet {
 
   // Maps the index files of the directory and hides the objects of packs that are not in `present`.
   // Returns those of `present` that no index covers: the caller reads their ends and add()s them.
-  // A damaged index file is removed. Throws Error.
-  std::vector<Digest> load(std::span<const Digest> present);
+  // A damaged index file is removed. With `check` large ones are read to see whether they are
+  // damaged, and those of no use are removed too. Throws Error.
+  std::vector<Digest> load(std::span<const Digest> present, bool check = false);
 
   // Writes an index file for one pack and makes it visible. Creates the directory.
   void add(const Digest& pack, PackKind kind, std::span<const PackEntry> entries);
@@ -45,18 +47,54 @@ class PackIndexSet {
   [[nodiscard]] std::vector<std::pair<Digest, PackKind>> packs() const;
   [[nodiscard]] bool has_pack(const Digest& pack) const;
 
-  // Merges small index files into one, if there are many, so that a search stays short. Needs
-  // little memory: the files are merged as streams.
-  void compact();
+  // Hides the objects of a pack that goes.
+  void remove(const Digest& pack);
+
+  // Merges small index files into one, if there are many, so that a search stays short; with `all`
+  // all of them, and what packs that are gone have in them is left out. Needs little memory: the
+  // files are merged as streams.
+  void compact(bool all = false);
 
  private:
+  friend class PackMarks;
   using Files = std::vector<std::shared_ptr<const IndexFile>>;
+  struct Place {
+    std::size_t file = 0, record = 0;
+    Location location;
+  };
   [[nodiscard]] std::shared_ptr<const Files> files() const;
+  [[nodiscard]] std::optional<Place> locate(const Files& files, const Digest& id) const;
 
   fs::path directory_;
   mutable std::mutex mutex_;
   std::shared_ptr<const Files> files_; // replaced as a whole, never changed
   std::unordered_set<Digest> present_;
+};
+
+// Which objects of a set are needed: a bit for each, so that millions take little memory. Of an
+// object that several packs have, one copy is. Sees the packs as they were when it was made, minus
+// those removed. Not thread-safe; `set` outlives it.
+class PackMarks {
+ public:
+  explicit PackMarks(const PackIndexSet& set);
+
+  enum class Mark : std::uint8_t { missing, fresh, repeated };
+  Mark mark(const Digest& id);
+  [[nodiscard]] bool is_marked(const Digest& id) const;
+  // Whether this pack's copy of the object is the one that is needed.
+  [[nodiscard]] bool is_marked(const Digest& id, const Digest& pack) const;
+
+  struct PackUse {
+    PackKind kind = PackKind::data;
+    std::uint64_t objects = 0, bytes = 0; // stored bytes
+    std::uint64_t needed_objects = 0, needed_bytes = 0;
+  };
+  [[nodiscard]] std::map<Digest, PackUse> uses() const;
+
+ private:
+  const PackIndexSet& set_;
+  std::shared_ptr<const PackIndexSet::Files> files_;
+  std::vector<std::vector<bool>> bits_; // by file and record
 };
 
 } // namespace mlp::data

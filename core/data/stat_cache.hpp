@@ -14,6 +14,7 @@
 
 #include <sys/stat.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -61,6 +62,10 @@ class StatCacheReader {
   bool enter(std::string_view name);
   void leave();
 
+  // True if there is a cache, and `kept` is true for all objects that it names. To be called
+  // instead of the others.
+  [[nodiscard]] bool names_only(const std::function<bool(const Digest&)>& kept);
+
  private:
   struct Peeked;
   bool seek(std::string_view name);
@@ -74,6 +79,10 @@ class StatCacheReader {
   std::size_t unknown_ = 0; // directories entered that the cache does not know
 };
 
+// Makes a whole cache one of the store `token`: for a store that lost objects, none of which the
+// cache names. Throws Error.
+void renew_stat_cache(const fs::path& path, std::string_view token);
+
 // Not thread-safe. Nothing is kept without commit().
 class StatCacheWriter {
  public:
@@ -82,6 +91,7 @@ class StatCacheWriter {
   void file(std::string_view name, const CachedFile& file);
   void enter(std::string_view name);
   void leave();
+  void copy(ByteSpan records); // of another cache, as they are
   void commit();
 
  private:

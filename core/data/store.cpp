@@ -19,6 +19,7 @@ namespace mlp::data {
 namespace {
 
 constexpr std::size_t max_open_packs = 64;
+constexpr std::chrono::minutes longest_wait(10);
 
 std::vector<Digest> list_packs(const fs::path& store) {
   std::vector<Digest> packs;
@@ -36,8 +37,13 @@ std::vector<Digest> list_packs(const fs::path& store) {
 } // namespace
 
 ObjectStore::ObjectStore(fs::path directory, int compression_level)
-    : directory_(std::move(directory)), level_(compression_level), index_(directory_ / "index") {
-  for (const Digest& pack : index_.load(list_packs(directory_))) {
+    : directory_(std::move(directory)), level_(compression_level), index_(directory_ / "index"),
+      opened_token_(token()) {
+  reload();
+}
+
+void ObjectStore::reload(bool check) {
+  for (const Digest& pack : index_.load(list_packs(directory_), check)) {
     // Its writer died between the pack and its index, or the index was damaged.
     try {
       const File file = File::open_read(pack_path(pack));
@@ -73,9 +79,21 @@ std::shared_ptr<const File> ObjectStore::open_pack(const Digest& pack) {
   return file;
 }
 
-void ObjectStore::read_stored(const Location& location, Bytes& stored, Bytes& plain) {
+void ObjectStore::read_stored(const Location& given, Bytes& stored, Bytes& plain) {
+  Location location = given;
   try {
-    const auto file = open_pack(location.pack);
+    std::shared_ptr<const File> file;
+    try {
+      file = open_pack(location.pack);
+    } catch (const Error& error) {
+      // Garbage was collected since: the object lies elsewhere now.
+      if (error.kind() != ErrorKind::not_found) throw;
+      reload();
+      const auto now = index_.find(location.entry.id);
+      if (!now) throw;
+      location = *now;
+      file = open_pack(location.pack);
+    }
     stored.resize(location.entry.stored_size);
     stored.resize(file->read_at(stored, location.entry.offset + entry_header_size));
     check_stored(location.entry, stored, plain);
@@ -97,15 +115,15 @@ void ObjectStore::read(const Digest& id, Bytes& plain) {
   read_stored(*location, stored, plain);
 }
 
-void ObjectStore::prepare() {
+void ObjectStore::prepare(const std::stop_token& stop) {
   const std::lock_guard lock(write_mutex_);
-  prepare_locked();
-}
-
-void ObjectStore::prepare_locked() {
   if (prepared_) return;
   for (const char* name : {"packs", "index", "tmp"})
     make_directories(directory_ / name);
+  if (!lock_) {
+    lock_.emplace(directory_ / "lock", "the object store", longest_wait, true, stop);
+    if (token() != opened_token_) reload(); // what was there when it was opened may have gone
+  }
   remove_abandoned_packs(directory_);
   if (token().empty()) renew_token();
   prepared_ = true;
@@ -129,6 +147,7 @@ bool ObjectStore::claim(const Digest& id, std::uint64_t size) {
 }
 
 Digest ObjectStore::put(PackKind kind, ByteSpan plain) {
+  if (!prepared_) prepare(); // what is known now must stay
   PackEntry entry;
   entry.id = sha256(plain);
   if (!claim(entry.id, plain.size())) return entry.id;
@@ -142,6 +161,7 @@ Digest ObjectStore::put(PackKind kind, ByteSpan plain) {
 }
 
 bool ObjectStore::put_stored(PackKind kind, const PackEntry& entry, ByteSpan stored) {
+  if (!prepared_) prepare();
   if (!claim(entry.id, entry.plain_size)) return false;
   append(kind, entry, stored);
   return true;
@@ -149,7 +169,6 @@ bool ObjectStore::put_stored(PackKind kind, const PackEntry& entry, ByteSpan sto
 
 void ObjectStore::append(PackKind kind, const PackEntry& entry, ByteSpan stored) {
   std::unique_lock lock(write_mutex_);
-  prepare_locked();
   auto& pack = open_[static_cast<int>(kind)];
   if (!pack) pack = std::make_unique<PackWriter>(directory_, kind);
   pack->append(entry, stored);

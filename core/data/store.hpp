@@ -4,17 +4,21 @@
 //   index/*.idx       made from the packs; see pack_index.hpp
 //   tmp/              packs being written, each locked by its writer
 //   token             changes when objects may have gone; what was remembered about them is void
+//   lock              held shared by who adds, exclusively by who collects garbage (gc.hpp)
 //
 // Several processes may add at once without waiting: each writes packs of its own. An interrupted
-// one leaves whole packs, which are used, and temporary files, which the next writer removes.
+// one leaves whole packs, which are used, and temporary files, which the next writer removes. Who
+// only reads takes no lock: where a pack has gone since the store was opened, it looks again.
 #pragma once
 
+#include "core/base/fs.hpp"
 #include "core/data/pack_index.hpp"
 
 #include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <stop_token>
 #include <string>
 #include <unordered_set>
 
@@ -66,14 +70,20 @@ class ObjectStore final : public ObjectSink, public ObjectSource {
   // The stored bytes, checked (their plain bytes are left in `plain`).
   void read_stored(const Location& location, Bytes& stored, Bytes& plain);
 
-  // Creates the folders and the token, and removes what dead writers left. put() does it too; a
-  // caller that needs the token first does it itself.
-  void prepare();
+  // Creates the folders and the token, removes what dead writers left, and takes the lock: from
+  // then on, until the store is destroyed, no object goes. Waits for a garbage collection; Throws
+  // Error(conflict) after ten minutes. put() does it too; a caller that needs the token first, or
+  // that wants to be stopped while it waits, does it itself.
+  void prepare(const std::stop_token& stop = {});
   // Stores the object unless it is there. It can be read, and outlives a crash, after flush().
   Digest put(PackKind kind, ByteSpan plain) override;
   // The same for an object in stored form, already checked by check_stored(). False if it was
   // there.
   bool put_stored(PackKind kind, const PackEntry& entry, ByteSpan stored);
+  // What other processes have added since it was opened can be read too, and what they removed is
+  // missing. With `check` the index files are looked at closely. Thread-safe.
+  void reload(bool check = false);
+
   // Closes the open packs: everything put before is durable. All data is, before any node is.
   void flush();
 
@@ -82,6 +92,7 @@ class ObjectStore final : public ObjectSink, public ObjectSource {
   [[nodiscard]] std::vector<std::pair<Digest, PackKind>> packs() const { return index_.packs(); }
   [[nodiscard]] fs::path pack_path(const Digest& pack) const;
   [[nodiscard]] const fs::path& directory() const { return directory_; }
+  [[nodiscard]] PackIndexSet& index() { return index_; }
 
   // See `token` above. Empty for a store that does not exist yet.
   [[nodiscard]] std::string token() const;
@@ -90,7 +101,6 @@ class ObjectStore final : public ObjectSink, public ObjectSource {
   void set_aside(const Digest& pack);
 
  private:
-  void prepare_locked();
   void append(PackKind kind, const PackEntry& entry, ByteSpan stored);
   void close_pack(PackKind kind, std::unique_lock<std::mutex>& lock);
   bool claim(const Digest& id, std::uint64_t size);
@@ -103,7 +113,9 @@ class ObjectStore final : public ObjectSink, public ObjectSource {
   std::mutex write_mutex_;
   std::condition_variable closed_;
   int closing_[2] = {0, 0}; // packs being synced, by kind
-  bool prepared_ = false;
+  std::atomic<bool> prepared_ = false;
+  std::string opened_token_;
+  std::optional<FileLock> lock_;
   std::unique_ptr<PackWriter> open_[2];
 
   mutable std::mutex pending_mutex_;

@@ -163,6 +163,10 @@ std::vector<Version> LocalVersions::versions() const {
   return all;
 }
 
+void LocalVersions::forget(const Digest& version) {
+  (void)mlp::remove_all(root_ / "versions" / version.hex());
+}
+
 Tags LocalVersions::tags() const {
   Tags all;
   for (const std::string& name : names_in(root_ / "tags"))

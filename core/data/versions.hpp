@@ -40,6 +40,7 @@ class LocalVersions {
   // Durable. Does nothing if the version is known.
   void record(const Version& version);
   [[nodiscard]] std::vector<Version> versions() const; // newest first
+  void forget(const Digest& version);
   [[nodiscard]] Tags tags() const;
   [[nodiscard]] std::optional<Digest> tag(std::string_view tag) const;
   // Throws Error(conflict) if the tag names another version, unless `force`.

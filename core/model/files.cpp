@@ -57,8 +57,7 @@ class TreeVisitor final : public data::ScanVisitor {
 
 } // namespace
 
-StoredFiles store_files(const fs::path& objects, const fs::path& files) {
-  data::ObjectStore store(objects);
+StoredFiles store_files(data::ObjectStore& store, const fs::path& files) {
   TreeVisitor visitor(store, files);
   const data::ScanStats stats = data::scan(files, store, visitor, {});
   if (stats.files == 0)

@@ -7,6 +7,10 @@
 
 #include <cstdint>
 
+namespace mlp::data {
+class ObjectStore;
+}
+
 namespace mlp::model {
 
 struct StoredFiles {
@@ -16,7 +20,7 @@ struct StoredFiles {
 
 // Stores a folder, or one file (as a folder that holds it). Durable when it returns. Throws Error:
 // not_found, usage for a folder without files or with a symbolic link, denied, failed.
-[[nodiscard]] StoredFiles store_files(const fs::path& objects, const fs::path& files);
+[[nodiscard]] StoredFiles store_files(data::ObjectStore& store, const fs::path& files);
 
 // Writes them to `target`, checked against their digests. Throws Error: not_found, integrity,
 // conflict (see data::checkout), denied, failed.

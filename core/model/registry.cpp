@@ -5,6 +5,7 @@
 #include "core/base/ids.hpp"
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
+#include "core/data/store.hpp"
 #include "core/model/files.hpp"
 
 #include <fmt/format.h>
@@ -147,7 +148,8 @@ ModelVersion ModelRegistry::add(const fs::path& files, ModelVersion about) {
     throw Error(ErrorKind::usage,
                 fmt::format("'{}' is no valid name for a model", printable(about.name)))
         .with_hint("use letters, digits, '.', '_' and '-'");
-  const StoredFiles stored = store_files(project_.objects(), files);
+  data::ObjectStore store(project_.objects()); // until the version is registered: keeps its lock
+  const StoredFiles stored = store_files(store, files);
   about.digest = stored.digest;
   about.files = stored.files;
   about.bytes = stored.bytes;

@@ -10,10 +10,13 @@
 #include <git2.h>
 
 #include <memory>
+#include <set>
 
 namespace mlp::track {
 
 namespace {
+
+constexpr std::uint64_t max_ref_file_bytes = 16u << 20;
 
 // Only what is called, with the types of the header that it was compiled against.
 struct Git {
@@ -41,6 +44,19 @@ struct Git {
   MLP_GIT(diff_tree_to_workdir_with_index);
   MLP_GIT(diff_num_deltas);
   MLP_GIT(diff_free);
+  MLP_GIT(repository_workdir);
+  MLP_GIT(reference_list);
+  MLP_GIT(reference_lookup);
+  MLP_GIT(reference_resolve);
+  MLP_GIT(strarray_dispose);
+  MLP_GIT(tree_entry_bypath);
+  MLP_GIT(tree_entry_free);
+  MLP_GIT(tree_entry_id);
+  MLP_GIT(tree_entry_type);
+  MLP_GIT(blob_lookup);
+  MLP_GIT(blob_free);
+  MLP_GIT(blob_rawsize);
+  MLP_GIT(blob_rawcontent);
 #undef MLP_GIT
 
   Git() {
@@ -92,6 +108,75 @@ std::optional<bool> is_dirty(const Git& git, git_repository* repository, git_tre
   return false;
 }
 
+const Git& loaded_git() {
+  static const Git git;
+  return git;
+}
+
+// Whether there is a .git above: without one there is no need to load the library.
+bool is_in_git(const fs::path& folder) {
+  std::error_code code;
+  fs::path above = fs::absolute(folder, code);
+  while (!fs::exists(above / ".git", code)) {
+    if (!above.has_relative_path()) return false;
+    above = above.parent_path();
+  }
+  return true;
+}
+
+// Collects the texts that a file has in refs.
+class RefFiles {
+ public:
+  RefFiles(const Git& git, git_repository* repository, std::string path)
+      : git_(git), repository_(repository), path_(std::move(path)) {}
+
+  void look_at(git_reference* reference, const std::string& ref) {
+    git_reference* direct = nullptr;
+    const int resolved = git_.reference_resolve(&direct, reference);
+    if (resolved == GIT_ENOTFOUND) return; // a symbolic one, to a branch that is gone
+    if (resolved != 0) throw failed(ref);
+    git_.reference_free(direct);
+    git_object* raw = nullptr;
+    const int peeled = git_.reference_peel(&raw, reference, GIT_OBJECT_TREE);
+    if (peeled == GIT_EPEEL || peeled == GIT_EINVALIDSPEC) return; // it names no commit
+    if (peeled != 0) throw failed(ref);
+    const std::unique_ptr<git_object, decltype(git_.object_free)> tree(raw, git_.object_free);
+    git_tree_entry* found = nullptr;
+    const int code =
+        git_.tree_entry_bypath(&found, reinterpret_cast<const git_tree*>(raw), path_.c_str());
+    if (code == GIT_ENOTFOUND) return;
+    if (code != 0) throw failed(ref);
+    const std::unique_ptr<git_tree_entry, decltype(git_.tree_entry_free)> entry(
+        found, git_.tree_entry_free);
+    if (git_.tree_entry_type(found) != GIT_OBJECT_BLOB) return;
+    const git_oid* id = git_.tree_entry_id(found);
+    char text[GIT_OID_HEXSZ + 1] = {};
+    git_.oid_tostr(text, sizeof text, id);
+    if (!seen_.insert(text).second) return;
+    git_blob* blob_raw = nullptr;
+    if (git_.blob_lookup(&blob_raw, repository_, id) != 0) throw failed(ref);
+    const std::unique_ptr<git_blob, decltype(git_.blob_free)> blob(blob_raw, git_.blob_free);
+    const auto size = git_.blob_rawsize(blob_raw);
+    if (size > max_ref_file_bytes)
+      throw Error(ErrorKind::config, fmt::format("'{}' of git's '{}' is too large", path_, ref));
+    files.push_back({ref, std::string(static_cast<const char*>(git_.blob_rawcontent(blob_raw)),
+                                      static_cast<std::size_t>(size))});
+  }
+
+  [[nodiscard]] Error failed(const std::string& ref) const {
+    return Error(ErrorKind::failed,
+                 fmt::format("cannot read '{}' of git's '{}': {}", path_, ref, git_.reason()));
+  }
+
+  std::vector<RefFile> files;
+
+ private:
+  const Git& git_;
+  git_repository* repository_;
+  std::string path_;
+  std::set<std::string> seen_; // ids of blobs
+};
+
 std::optional<SourceState> look(const Git& git, const fs::path& folder,
                                 std::chrono::milliseconds time_limit) {
   git_repository* raw = nullptr;
@@ -136,20 +221,49 @@ std::optional<SourceState> look(const Git& git, const fs::path& folder,
 
 std::optional<SourceState> source_state(const fs::path& folder,
                                         std::chrono::milliseconds time_limit) {
-  // Without a .git above there is no need to load the library.
-  std::error_code code;
-  fs::path above = fs::absolute(folder, code);
-  while (!fs::exists(above / ".git", code)) {
-    if (!above.has_relative_path()) return std::nullopt;
-    above = above.parent_path();
-  }
+  if (!is_in_git(folder)) return std::nullopt;
   try {
-    static const Git git;
-    return look(git, folder, time_limit);
+    return look(loaded_git(), folder, time_limit);
   } catch (const Error& error) {
     log_debug(fmt::format("no source state: {}", error.message()));
     return std::nullopt;
   }
+}
+
+std::vector<RefFile> file_of_refs(const fs::path& folder, const std::string& name) {
+  if (!is_in_git(folder)) return {};
+  const Git& git = loaded_git();
+  git_repository* raw = nullptr;
+  if (git.repository_open_ext(&raw, folder.c_str(), 0, nullptr) != 0)
+    throw Error(ErrorKind::failed, fmt::format("cannot open the git repository: {}", git.reason()));
+  const std::unique_ptr<git_repository, decltype(git.repository_free)> repository(
+      raw, git.repository_free);
+  const char* work = git.repository_workdir(raw);
+  if (work == nullptr) return {}; // bare: it has no project in it
+  const fs::path root = fs::canonical(work);
+  RefFiles found(git, raw, (fs::canonical(folder) / name).lexically_relative(root).native());
+
+  git_reference* head = nullptr;
+  const int code = git.repository_head(&head, raw);
+  if (code != 0 && code != GIT_EUNBORNBRANCH && code != GIT_ENOTFOUND) throw found.failed("HEAD");
+  if (code == 0) {
+    const std::unique_ptr<git_reference, decltype(git.reference_free)> reference(
+        head, git.reference_free);
+    found.look_at(head, "HEAD");
+  }
+  git_strarray names{};
+  if (git.reference_list(&names, raw) != 0) throw found.failed("refs");
+  const std::unique_ptr<git_strarray, decltype(git.strarray_dispose)> names_guard(
+      &names, git.strarray_dispose);
+  for (std::size_t i = 0; i < names.count; ++i) {
+    git_reference* one = nullptr;
+    if (git.reference_lookup(&one, raw, names.strings[i]) != 0)
+      throw found.failed(names.strings[i]);
+    const std::unique_ptr<git_reference, decltype(git.reference_free)> reference(
+        one, git.reference_free);
+    found.look_at(one, names.strings[i]);
+  }
+  return std::move(found.files);
 }
 
 } // namespace mlp::track

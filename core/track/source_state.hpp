@@ -7,6 +7,8 @@
 
 #include <chrono>
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace mlp::track {
 
@@ -17,5 +19,18 @@ namespace mlp::track {
 [[nodiscard]] std::optional<SourceState>
 source_state(const fs::path& folder,
              std::chrono::milliseconds time_limit = std::chrono::milliseconds(2000));
+
+// What a file is in some git ref.
+struct RefFile {
+  std::string ref; // "refs/heads/main", "HEAD"
+  std::string text;
+};
+
+// The file `name` of `folder` as the commits have it that git's refs (branches, tags, remotes,
+// stash, all of them) and HEAD point at; equal texts once. Empty outside git, and before the first
+// commit. Refs to no commit, and commits without the file, are passed over. Throws Error: not_found
+// if libgit2 is not installed; failed, with git's reason, if the repository or an object cannot be
+// read; config if the file is larger than 16 MiB.
+[[nodiscard]] std::vector<RefFile> file_of_refs(const fs::path& folder, const std::string& name);
 
 } // namespace mlp::track

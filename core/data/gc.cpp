@@ -1,0 +1,208 @@
+// Mark, then sweep. Nodes go before the chunks that they name, and whatever is needed is durable in
+// its new pack before the old one goes.
+#include "core/data/gc.hpp"
+
+#include "core/base/error.hpp"
+#include "core/base/interrupt.hpp"
+#include "core/base/log.hpp"
+#include "core/data/manifest_reader.hpp"
+#include "core/data/pack_reader.hpp"
+#include "core/data/pack_writer.hpp"
+#include "core/data/stat_cache.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace mlp::data {
+
+namespace {
+
+constexpr std::chrono::seconds longest_wait(30);
+// A pack of chunks is written anew when this share of it is not needed.
+constexpr double worth_rewriting = 0.2;
+
+class Marker final : public ObjectVisitor {
+ public:
+  Marker(PackMarks& marks, Progress& progress, const std::stop_token& stop)
+      : marks_(marks), progress_(progress), stop_(stop) {}
+
+  bool enter(const Digest& node) override {
+    throw_if_stopped(stop_);
+    return marks_.mark(node) == PackMarks::Mark::fresh;
+  }
+  void chunk(const Ref& ref) override {
+    if (marks_.mark(ref.id) == PackMarks::Mark::fresh) progress_.advance(1);
+  }
+  void leave(const Digest&) override {}
+
+ private:
+  PackMarks& marks_;
+  Progress& progress_;
+  const std::stop_token& stop_;
+};
+
+struct Victim {
+  Digest pack;
+  PackMarks::PackUse use;
+};
+
+class Sweeper {
+ public:
+  Sweeper(ObjectStore& store, const PackMarks& marks, Progress& progress,
+          const std::stop_token& stop)
+      : store_(store), marks_(marks), progress_(progress), stop_(stop) {}
+
+  // Packs of one kind. A stop between two packs loses nothing.
+  void sweep(const std::vector<Victim>& victims, PackKind kind) {
+    std::vector<Digest> emptied; // their needed objects are in the pack that is open
+    const auto finish = [&] {
+      if (writer_) {
+        const Digest id = writer_->finish();
+        store_.index().add(id, kind, writer_->entries());
+        writer_.reset();
+      }
+      for (const Digest& pack : emptied)
+        remove(pack);
+      if (!emptied.empty()) sync_directory(store_.directory() / "packs");
+      emptied.clear();
+    };
+    for (const Victim& victim : victims) {
+      if (victim.use.kind != kind) continue;
+      throw_if_stopped(stop_);
+      if (victim.use.needed_objects > 0) copy_needed(victim.pack, kind);
+      emptied.push_back(victim.pack);
+      progress_.advance(victim.use.bytes);
+      if (!writer_ || writer_->full()) finish();
+    }
+    finish();
+  }
+
+ private:
+  void copy_needed(const Digest& pack, PackKind kind) {
+    const File file = File::open_read(store_.pack_path(pack));
+    PackContents contents = read_pack_end(
+        [&](std::uint64_t offset, std::span<std::byte> into) { return file.read_at(into, offset); },
+        file.size(), pack);
+    // In the order in which they lie, so that what belongs together stays so.
+    std::ranges::sort(contents.entries, {}, &PackEntry::offset);
+    for (const PackEntry& entry : contents.entries) {
+      if (!marks_.is_marked(entry.id, pack)) continue;
+      throw_if_stopped(stop_);
+      store_.read_stored({pack, kind, entry}, stored_, plain_);
+      if (!writer_) writer_ = std::make_unique<PackWriter>(store_.directory(), kind);
+      writer_->append(entry, stored_);
+    }
+  }
+
+  void remove(const Digest& pack) {
+    const fs::path path = store_.pack_path(pack);
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT)
+      throw system_error(errno, "remove", path.native());
+    store_.index().remove(pack);
+  }
+
+  ObjectStore& store_;
+  const PackMarks& marks_;
+  Progress& progress_;
+  const std::stop_token& stop_;
+  std::unique_ptr<PackWriter> writer_;
+  Bytes stored_, plain_;
+};
+
+// Of the needed packs' objects, what goes and what stays; counted into `result`.
+std::vector<Victim> choose(const PackMarks& marks, GcResult& result) {
+  std::vector<Victim> victims;
+  for (const auto& [pack, use] : marks.uses()) {
+    result.kept_objects += use.needed_objects;
+    result.kept_bytes += use.needed_bytes;
+    const std::uint64_t objects = use.objects - use.needed_objects;
+    const std::uint64_t bytes = use.bytes - use.needed_bytes;
+    if (objects == 0) continue;
+    // A node that nobody needs may name chunks that go: such a node has to go first.
+    const bool worth =
+        use.kind == PackKind::meta ||
+        static_cast<double>(bytes) >= worth_rewriting * static_cast<double>(use.bytes);
+    if (!worth) {
+      result.left_objects += objects;
+      result.left_bytes += bytes;
+      continue;
+    }
+    result.removed_objects += objects;
+    result.removed_bytes += bytes;
+    ++(use.needed_objects == 0 ? result.packs_removed : result.packs_rewritten);
+    victims.push_back({pack, use});
+  }
+  return victims;
+}
+
+std::vector<fs::path> files_in(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code code;
+  for (fs::directory_iterator it(folder, code), end; !code && it != end; it.increment(code))
+    files.push_back(it->path());
+  return files;
+}
+
+} // namespace
+
+GcResult collect_garbage(const fs::path& directory,
+                         const std::function<std::vector<Digest>()>& roots,
+                         const GcOptions& options) {
+  GcResult result;
+  std::error_code ignored;
+  if (!fs::exists(directory / "packs", ignored)) return result;
+  Progress& progress = options.progress != nullptr ? *options.progress : no_progress();
+  std::optional<FileLock> lock;
+  if (!options.dry_run) {
+    lock.emplace(directory / "lock", "the object store", longest_wait, false, options.stop);
+    remove_abandoned_packs(directory);
+  }
+  ObjectStore store(directory);
+  store.reload(!options.dry_run);
+
+  PackMarks marks(store.index());
+  progress.begin("looking for what is needed", 0, ProgressUnit::count);
+  Marker marker(marks, progress, options.stop);
+  for (const Digest& root : roots()) {
+    if (store.has(root))
+      walk_objects(store, root, marker);
+    else
+      ++result.absent_roots;
+  }
+  progress.end();
+  const std::vector<Victim> victims = choose(marks, result);
+  if (options.dry_run) return result;
+  if (options.before_sweep) options.before_sweep();
+  if (victims.empty()) return result;
+
+  // What was remembered about files stays true where all that it names is needed.
+  const std::string old_token = store.token();
+  std::vector<fs::path> caches = files_in(options.stat_caches);
+  std::erase_if(caches, [&](const fs::path& cache) {
+    return !StatCacheReader(cache, old_token).names_only([&](const Digest& id) {
+      return marks.is_marked(id);
+    });
+  });
+  store.renew_token();
+  std::uint64_t bytes = 0;
+  for (const Victim& victim : victims)
+    bytes += victim.use.bytes;
+  progress.begin("removing the rest", bytes, ProgressUnit::bytes);
+  Sweeper sweeper(store, marks, progress, options.stop);
+  sweeper.sweep(victims, PackKind::meta);
+  sweeper.sweep(victims, PackKind::data);
+  store.index().compact(true);
+  for (const fs::path& cache : caches) {
+    try {
+      renew_stat_cache(cache, store.token());
+    } catch (const Error& error) {
+      log_debug(error.message() + "; the files are read again"); // no harm but time
+    }
+  }
+  progress.end();
+  return result;
+}
+
+} // namespace mlp::data

@@ -1,0 +1,24 @@
+// Which versions in a project's object store are still needed, and by what.
+#pragma once
+
+#include "core/base/digest.hpp"
+#include "core/config/project.hpp"
+
+#include <string>
+#include <vector>
+
+namespace mlp::model {
+
+struct Root {
+  Digest manifest;
+  std::string
+      needed_by; // "mlp.lock", "git's refs/heads/main", "tag digits@v1", "run ...", "model p@3"
+};
+
+// What mlp.lock pins here and in the commit of any git ref, what a tag names, what any run that is
+// kept was made from, and every version of every model with the datasets that it comes from. A
+// manifest may be there several times, and need not be in the store. Blocks on the disk. Throws
+// Error if any of these cannot be read: what it needs is then not known.
+[[nodiscard]] std::vector<Root> find_roots(const config::Project& project);
+
+} // namespace mlp::model
