@@ -79,10 +79,9 @@ void run(Session& session) {
   text +=
       result.removed_objects == 0
           ? std::string("nothing to remove\n")
-          : fmt::format("{} {} objects ({}): {} packs, {} of them written anew\n",
+          : fmt::format("{} {} objects ({}): packs removed {}, written anew {}\n",
                         dry_run ? "would remove" : "removed", format_count(result.removed_objects),
-                        format_bytes(result.removed_bytes),
-                        format_count(result.packs_removed + result.packs_rewritten),
+                        format_bytes(result.removed_bytes), format_count(result.packs_removed),
                         format_count(result.packs_rewritten));
   if (result.left_objects > 0)
     text += fmt::format("{} more ({}) lie in packs that are needed nearly whole\n",
