@@ -9,7 +9,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/fs.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -208,6 +210,51 @@ void sync_directory(const fs::path& directory) {
   if (fd < 0) return;
   ::fsync(fd);
   ::close(fd);
+}
+
+namespace {
+
+// A clone appears under its name when it is whole. nullopt: the file system cannot.
+std::optional<bool> clone_file(int source, const fs::path& target) {
+  const int fd = ::open(target.parent_path().c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0444);
+  if (fd < 0) return std::nullopt;
+  const File file(fd);
+  if (::ioctl(fd, FICLONE, source) != 0) return std::nullopt;
+  if (::fsync(fd) != 0) throw system_error(errno, "sync", target.native());
+  const std::string name = fmt::format("/proc/self/fd/{}", fd);
+  if (::linkat(AT_FDCWD, name.c_str(), AT_FDCWD, target.c_str(), AT_SYMLINK_FOLLOW) == 0 ||
+      errno == EEXIST)
+    return true;
+  return std::nullopt;
+}
+
+// Whether a link of the file in that folder can be read by whom a new file there could be.
+bool is_as_open(int source, const fs::path& folder) {
+  struct stat file {
+  }, directory{};
+  if (::fstat(source, &file) != 0 || ::stat(folder.c_str(), &directory) != 0) return false;
+  const bool others = (file.st_mode & S_IROTH) != 0;
+  const bool group = (directory.st_mode & S_ISGID) == 0 || file.st_gid == directory.st_gid;
+  return others || group;
+}
+
+} // namespace
+
+bool link_file(const fs::path& source, const fs::path& target) {
+  const int fd = ::open(source.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return false;
+  const File file(fd);
+  if (!clone_file(fd, target)) {
+    if (!is_as_open(fd, target.parent_path())) return false;
+    if (::link(source.c_str(), target.c_str()) != 0 && errno != EEXIST) {
+      if (errno == EXDEV || errno == EPERM || errno == EACCES || errno == EMLINK ||
+          errno == EOPNOTSUPP || errno == ENOENT)
+        return false;
+      throw system_error(errno, "write", target.native());
+    }
+  }
+  sync_directory(target.parent_path());
+  return true;
 }
 
 bool remove_all(const fs::path& path) {

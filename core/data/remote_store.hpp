@@ -35,6 +35,14 @@ class RemoteStore final : public ObjectSource {
   std::uint64_t send_pack(ObjectStore& local, PackKind kind, std::vector<PackEntry> entries,
                           Progress& progress);
 
+  // Share a whole pack with the local store, where the storage has that ability and the two lie on
+  // one file system: every byte is read and checked, and none written. Return the bytes of the
+  // pack, or nullopt if it cannot be done or the pack is damaged: its objects go one by one then.
+  // Thread-safe.
+  std::optional<std::uint64_t> link_from(ObjectStore& local, const Digest& pack,
+                                         Progress& progress);
+  std::optional<std::uint64_t> link_to(ObjectStore& local, const Digest& pack, Progress& progress);
+
   // With their sizes, for check_pack().
   [[nodiscard]] const std::map<Digest, std::uint64_t>& packs() const { return packs_; }
   // Packs whose ends could not be understood, with the reason. Their objects count as missing.

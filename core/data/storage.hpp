@@ -13,6 +13,8 @@
 // not_found, denied, unreachable (the place does not answer; a decorator may try again), failed.
 #pragma once
 
+#include "core/base/fs.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -107,6 +109,18 @@ class AbandonedWrites {
   virtual ~AbandonedWrites() = default;
   // Never touches the writing of a live process. Returns how many it removed. Idempotent.
   virtual std::size_t remove_abandoned_writes() = 0;
+};
+
+// Ability: takes whole objects over from files of this machine, and gives them, without writing
+// their bytes again. Nobody may change such a file afterwards.
+class LinkedObjects {
+ public:
+  virtual ~LinkedObjects() = default;
+  // Makes the file, which is durable, the object of that name, or an object that is there already
+  // stays. False if that cannot be done, e.g. from another file system: nothing has happened then.
+  virtual bool link_from(const fs::path& file, std::string_view name) = 0;
+  // The other way. `target` may exist, and is then left as it is.
+  virtual bool link_to(std::string_view name, const fs::path& target) = 0;
 };
 
 inline constexpr std::size_t max_object_name = 512;

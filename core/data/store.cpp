@@ -211,6 +211,10 @@ void ObjectStore::close_pack(PackKind kind, std::unique_lock<std::mutex>& lock) 
   if (kind == PackKind::data) closed_.wait(lock, [&] { return closing_[k] == 0; });
 }
 
+void ObjectStore::adopt(const Digest& pack, PackKind kind, std::span<const PackEntry> entries) {
+  index_.add(pack, kind, entries);
+}
+
 void ObjectStore::flush() {
   std::unique_lock lock(write_mutex_);
   close_pack(PackKind::data, lock);

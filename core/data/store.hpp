@@ -84,6 +84,9 @@ class ObjectStore final : public ObjectSink, public ObjectSource {
   // missing. With `check` the index files are looked at closely. Thread-safe.
   void reload(bool check = false);
 
+  // Makes a whole pack, whose file lies at pack_path() and was checked, one of the store.
+  void adopt(const Digest& pack, PackKind kind, std::span<const PackEntry> entries);
+
   // Closes the open packs: everything put before is durable. All data is, before any node is.
   void flush();
 

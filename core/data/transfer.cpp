@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
 #include <unordered_set>
 
 namespace mlp::data {
@@ -21,7 +22,57 @@ namespace {
 constexpr unsigned default_senders = 2;
 constexpr std::size_t max_range = 4u << 20;
 constexpr std::uint64_t max_gap = 64 * 1024;
-constexpr std::size_t fetch_batch = 32768; // chunks: about 2 GiB
+constexpr std::size_t batch_chunks = 32768; // about 2 GiB
+// A pack of which this share is wanted is fetched whole where it need not be written.
+constexpr double worth_linking = 0.8;
+
+// What a batch of chunks has of each pack, in bytes as they lie there.
+struct PackShare {
+  std::uint64_t objects = 0, bytes = 0;
+};
+std::map<Digest, PackShare> shares_of(const std::vector<Location>& batch) {
+  std::map<Digest, PackShare> shares;
+  for (const Location& location : batch) {
+    PackShare& share = shares[location.pack];
+    ++share.objects;
+    share.bytes += entry_header_size + location.entry.stored_size;
+  }
+  return shares;
+}
+std::uint64_t pack_bytes(std::uint64_t objects, std::uint64_t bytes) {
+  return pack_header_size + bytes + objects * index_entry_size + pack_footer_size;
+}
+
+// Shares packs between two stores in the pool, with `link`, which returns the bytes of the pack it
+// shared. What was shared leaves the batch. After one that cannot be, `possible` is false and no
+// more are tried.
+template <class Link>
+void link_packs(std::vector<Location>& batch, const std::vector<Digest>& packs, TaskPool& pool,
+                bool& possible, TransferStats& stats, const Link& link) {
+  std::vector<std::pair<Digest, std::future<std::optional<std::uint64_t>>>> linking;
+  std::unordered_set<Digest> linked;
+  const auto take = [&] {
+    for (auto& [pack, bytes] : linking) {
+      if (const auto size = bytes.get()) {
+        linked.insert(pack);
+        stats.bytes += *size;
+        ++stats.packs;
+      } else {
+        possible = false;
+      }
+    }
+    linking.clear();
+  };
+  for (const Digest& pack : packs) {
+    if (!possible) break;
+    linking.emplace_back(pack, pool.submit([link, pack] { return link(pack); }));
+    // The first alone, to see whether it can be done.
+    if (linked.empty() || linking.size() > 2 * pool.threads()) take();
+  }
+  take();
+  stats.objects += static_cast<std::uint64_t>(std::erase_if(
+      batch, [&](const Location& location) { return linked.contains(location.pack); }));
+}
 
 Progress& progress_of(const TransferOptions& options) {
   return options.progress != nullptr ? *options.progress : no_progress();
@@ -31,6 +82,7 @@ class Pusher final : public ObjectVisitor {
  public:
   Pusher(ObjectStore& local, RemoteStore& remote, const TransferOptions& options)
       : local_(local), remote_(remote), options_(options), progress_(progress_of(options)),
+        can_link_(remote.storage().ability<LinkedObjects>() != nullptr),
         pool_(options.jobs != 0 ? std::min(options.jobs, 8u) : default_senders, 1) {}
 
   bool enter(const Digest& node) override {
@@ -42,16 +94,16 @@ class Pusher final : public ObjectVisitor {
 
   void chunk(const Ref& ref) override {
     if (remote_.has(ref.id) || !planned_.insert(ref.id).second) return;
-    plan(data_, entry_of(ref.id));
-    if (data_.size >= target_pack_bytes || data_.entries.size() >= target_pack_entries)
-      send(std::move(data_));
+    batch_.push_back(location_of(ref.id));
+    if (batch_.size() >= batch_chunks) plan_batch();
   }
 
   void leave(const Digest& node) override {
-    if (!remote_.has(node)) nodes_.push_back(entry_of(node));
+    if (!remote_.has(node)) nodes_.push_back(location_of(node).entry);
   }
 
   TransferStats finish() {
+    plan_batch();
     if (!data_.entries.empty()) send(std::move(data_));
     while (!sending_.empty())
       take_first();
@@ -75,14 +127,42 @@ class Pusher final : public ObjectVisitor {
     std::future<std::uint64_t> bytes;
   };
 
-  PackEntry entry_of(const Digest& id) {
-    const auto location = local_.find(id);
+  Location location_of(const Digest& id) {
+    auto location = local_.find(id);
     if (!location)
       throw Error(ErrorKind::not_found,
                   fmt::format("object '{}' is not in the local store", id.short_hex()))
           .with_hint(
               "run 'mlp data verify' to see what is missing; 'mlp data add' stores it again");
-    return location->entry;
+    return *std::move(location);
+  }
+
+  void plan_batch() {
+    if (can_link_ && !options_.dry_run) link_batch();
+    for (const Location& location : batch_) {
+      plan(data_, location.entry);
+      if (data_.size >= target_pack_bytes || data_.entries.size() >= target_pack_entries)
+        send(std::move(data_));
+    }
+    batch_.clear();
+  }
+
+  // Packs of which all is to be sent, so that nothing else goes with it.
+  void link_batch() {
+    std::vector<Digest> whole;
+    for (const auto& [pack, share] : shares_of(batch_)) {
+      std::error_code gone;
+      if (fs::file_size(local_.pack_path(pack), gone) == pack_bytes(share.objects, share.bytes))
+        whole.push_back(pack);
+    }
+    const std::vector<Location> before = batch_;
+    link_packs(batch_, whole, pool_, can_link_, stats_,
+               [&](const Digest& pack) { return remote_.link_from(local_, pack, progress_); });
+    if (batch_.size() == before.size()) return;
+    for (const Location& location : before) // the remote's index answers for them from now on
+      planned_.erase(location.entry.id);
+    for (const Location& location : batch_)
+      planned_.insert(location.entry.id);
   }
 
   void plan(Plan& plan, const PackEntry& entry) {
@@ -91,8 +171,8 @@ class Pusher final : public ObjectVisitor {
     ++stats_.objects;
   }
 
-  std::uint64_t packed_size(const Plan& plan) const {
-    return pack_header_size + plan.size + plan.entries.size() * index_entry_size + pack_footer_size;
+  static std::uint64_t packed_size(const Plan& plan) {
+    return pack_bytes(plan.entries.size(), plan.size);
   }
 
   void send(Plan plan) {
@@ -138,6 +218,8 @@ class Pusher final : public ObjectVisitor {
   std::unordered_set<Digest> nodes_seen_;
   std::unordered_set<Digest> planned_;
   std::vector<PackEntry> nodes_; // in the order in which they were left
+  std::vector<Location> batch_;
+  bool can_link_;
   Plan data_;
   std::deque<Sending> sending_;
   TaskPool pool_; // last: its tasks use the rest
@@ -177,6 +259,7 @@ class Fetcher final : public ObjectVisitor {
  public:
   Fetcher(ObjectStore& local, RemoteStore& remote, const TransferOptions& options)
       : local_(local), remote_(remote), options_(options), progress_(progress_of(options)),
+        can_link_(remote.storage().ability<LinkedObjects>() != nullptr),
         pool_(options.jobs != 0
                   ? std::min(options.jobs, 16u)
                   : std::max(std::min(remote.storage().parallel_reads(), 16u), choose_threads(0)),
@@ -195,7 +278,7 @@ class Fetcher final : public ObjectVisitor {
                               remote_.storage().location()))
           .with_hint("run 'mlp data push' where the data was added");
     batch_.push_back(*location);
-    if (batch_.size() >= fetch_batch) fetch();
+    if (batch_.size() >= batch_chunks) fetch();
   }
   void leave(const Digest&) override {}
 
@@ -206,7 +289,24 @@ class Fetcher final : public ObjectVisitor {
   TransferStats& stats() { return stats_; }
 
  private:
+  // Packs of which most is wanted.
+  void link_batch() {
+    std::vector<Digest> most;
+    for (const auto& [pack, share] : shares_of(batch_)) {
+      const auto size = remote_.packs().find(pack);
+      if (size != remote_.packs().end() &&
+          static_cast<double>(share.bytes) >= worth_linking * static_cast<double>(size->second))
+        most.push_back(pack);
+    }
+    link_packs(batch_, most, pool_, can_link_, stats_,
+               [&](const Digest& pack) { return remote_.link_to(local_, pack, progress_); });
+  }
+
   void fetch() {
+    if (can_link_ && !options_.dry_run && !batch_.empty()) {
+      local_.prepare(options_.stop);
+      link_batch();
+    }
     std::sort(batch_.begin(), batch_.end(), [](const Location& a, const Location& b) {
       return std::pair(a.pack, a.entry.offset) < std::pair(b.pack, b.entry.offset);
     });
@@ -285,6 +385,7 @@ class Fetcher final : public ObjectVisitor {
   std::unordered_set<Digest> nodes_seen_;
   std::unordered_set<Digest> wanted_;
   std::vector<Location> batch_;
+  bool can_link_;
   TaskPool pool_; // last: its tasks use the rest
 };
 

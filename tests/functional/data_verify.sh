@@ -13,7 +13,7 @@ flip() { # FILE OFFSET
 mkdir -p data
 head -c 500000 /dev/urandom >data/noise.bin
 echo small >data/small.txt
-printf 'name: t\ndatasets:\n  set: {path: data}\nremotes:\n  origin: file:store\n' >mlp.yaml
+printf 'name: t\ndatasets:\n  set: {path: data}\nremotes:\n  origin: file:store?link=no\n' >mlp.yaml
 mlp data add >/dev/null
 mlp data push >/dev/null
 expect_exit 0 mlp data verify

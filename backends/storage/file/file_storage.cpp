@@ -43,10 +43,12 @@ class FileWriter final : public data::ObjectWriter {
   bool committed_ = false;
 };
 
-class FileStorage final : public data::Storage, public data::AbandonedWrites {
+class FileStorage final : public data::Storage,
+                          public data::AbandonedWrites,
+                          public data::LinkedObjects {
  public:
-  FileStorage(fs::path root, std::string location)
-      : root_(std::move(root)), location_(std::move(location)) {}
+  FileStorage(fs::path root, std::string location, bool link)
+      : root_(std::move(root)), location_(std::move(location)), link_(link) {}
 
   [[nodiscard]] std::string location() const override { return location_; }
 
@@ -65,6 +67,8 @@ class FileStorage final : public data::Storage, public data::AbandonedWrites {
                                     const std::optional<std::string>& expected,
                                     const std::optional<std::string>& desired) override;
   std::size_t remove_abandoned_writes() override;
+  bool link_from(const fs::path& file, std::string_view name) override;
+  bool link_to(std::string_view name, const fs::path& target) override;
 
   // What the writer uses.
   [[nodiscard]] fs::path path_of(std::string_view name) const { return root_ / name; }
@@ -86,6 +90,7 @@ class FileStorage final : public data::Storage, public data::AbandonedWrites {
 
   fs::path root_;
   std::string location_;
+  bool link_;
 };
 
 bool is_folder(const fs::path& path) {
@@ -153,6 +158,23 @@ void FileWriter::commit() {
   }
   committed_ = true;
   sync_directory(target.parent_path());
+}
+
+bool FileStorage::link_from(const fs::path& file, std::string_view name) {
+  check_name_kind(name, false);
+  if (!link_) return false;
+  prepare_root();
+  make_parents(root_, fs::path(name));
+  try {
+    return link_file(file, path_of(name));
+  } catch (Error& error) {
+    throw explain(std::move(error), name);
+  }
+}
+
+bool FileStorage::link_to(std::string_view name, const fs::path& target) {
+  check_name_kind(name, false);
+  return link_ && link_file(path_of(name), target);
 }
 
 bool FileStorage::root_exists() const {
@@ -359,16 +381,17 @@ std::unique_ptr<data::Storage> open_file_storage(const net::Url& url, const fs::
   };
   if (!url.host.empty() && url.host != "localhost")
     throw refuse(fmt::format("a file: URL cannot name the host '{}'", url.host));
-  if (!url.user.empty() || !url.password.empty() || url.port || !url.query.empty() ||
-      !url.fragment.empty())
-    throw refuse("a file: URL has a path and nothing else");
+  if (!url.user.empty() || !url.password.empty() || url.port || !url.fragment.empty())
+    throw refuse("a file: URL has a path, and at most link=no");
+  if (!url.query.empty() && url.query != "link=no" && url.query != "link=yes")
+    throw refuse(fmt::format("it knows no parameter '{}', only link=no", url.query));
   if (url.path.empty()) throw refuse("it names no folder");
   fs::path root = url.path;
   if (root.is_relative()) root = base / root;
   root = fs::absolute(root).lexically_normal();
   if (!root.has_filename()) root = root.parent_path(); // "a/b/" is the folder "a/b"
   if (root == root.root_path()) throw refuse("it is the root of the file system");
-  return std::make_unique<FileStorage>(std::move(root), location);
+  return std::make_unique<FileStorage>(std::move(root), location, url.query != "link=no");
 }
 
 } // namespace mlp::storage

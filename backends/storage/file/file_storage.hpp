@@ -17,9 +17,11 @@
 
 namespace mlp::storage {
 
-// `url` is "file:relative", "file:/absolute" or "file:///absolute"; a relative one is taken from
-// `base`. Creates nothing: the folder is made by the first write, if the folder above it exists.
-// Throws Error(config) for a URL with a host other than "localhost", a query or a fragment.
+// `url` is "file:relative", "file:/absolute" or "file:///absolute", and may end in "?link=no":
+// whole objects are then never shared with local files (data::LinkedObjects). A relative path is
+// taken from `base`. Creates nothing: the folder is made by the first write, if the folder above it
+// exists. Throws Error(config) for a URL with a host other than "localhost", another query or a
+// fragment.
 [[nodiscard]] std::unique_ptr<data::Storage> open_file_storage(const net::Url& url,
                                                                const fs::path& base);
 

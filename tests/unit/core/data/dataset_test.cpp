@@ -1,4 +1,5 @@
 // Whole operations on real folders: add, status, push, pull, verify.
+#include "backends/storage/file/file_storage.hpp"
 #include "core/base/error.hpp"
 #include "core/data/dataset.hpp"
 #include "core/data/manifest_builder.hpp"
@@ -438,4 +439,81 @@ TEST_CASE("several adds at once leave a sound store") {
   verifier.check_packs(store);
   CHECK(verifier.problem_count == 0);
   CHECK(place.open().status(place.name).clean());
+}
+
+TEST_CASE("a push to a folder of the same file system shares whole packs, and only those") {
+  const Place place;
+  test::write(place.data() / "a", test::noise_text(3u << 20, 1));
+  const TemporaryDirectory shared("mlp-link-");
+  const auto packs_with_links = [&](nlink_t links) {
+    std::size_t count = 0;
+    for (const auto& item : fs::directory_iterator(place.project.objects() / "packs"))
+      count += fs::hard_link_count(item.path()) == links ? 1 : 0;
+    return count;
+  };
+  const auto storage = storage::open_file_storage(net::parse_url("file:store"), shared.path());
+  {
+    Datasets datasets = place.open();
+    (void)datasets.add(place.name, false);
+    RemoteStore remote(*storage, place.project.cache() / "remote");
+    const PushResult pushed = datasets.push(place.name, remote, false, false);
+    CHECK(pushed.sent.bytes > 3u << 20);
+    CHECK(packs_with_links(2) == 1); // the chunks; nodes go one by one
+  }
+  {
+    // Half of the next pack is of a version that is not pushed: it must not go along.
+    Datasets datasets = place.open();
+    test::write(place.data() / "b", test::noise_text(1u << 20, 2));
+    test::write(place.data() / "c", test::noise_text(1u << 20, 3));
+    (void)datasets.add(place.name, false);
+    fs::remove(place.data() / "c");
+    (void)datasets.add(place.name, false);
+    RemoteStore remote(*storage, place.project.cache() / "remote");
+    (void)datasets.push(place.name, remote, false, false);
+    CHECK(packs_with_links(2) == 1);
+    std::uint64_t size = 0;
+    for (const auto& item : fs::directory_iterator(shared.path() / "store/packs"))
+      size += item.file_size();
+    CHECK(size < 4'400'000);
+  }
+  // What was shared is fetched by sharing it again, and is as good as a copy.
+  const Place other;
+  fs::copy_file(place.project.lock_file(), other.project.lock_file());
+  Datasets datasets = other.open();
+  RemoteStore remote(*storage, other.project.cache() / "remote");
+  (void)datasets.pull(other.name, &remote, false, false);
+  CHECK(test::tree(other.data()) == test::tree(place.data()));
+  CHECK(packs_with_links(3) == 1);
+  fs::remove_all(shared.path() / "store");
+  CHECK(datasets.status(other.name).clean());
+}
+
+TEST_CASE("with link=no, and of a damaged pack, a folder gets copies of what is sound") {
+  const Place place;
+  test::write(place.data() / "a", test::noise_text(3u << 20, 1));
+  const TemporaryDirectory shared("mlp-link-");
+  (void)place.open().add(place.name, false);
+  {
+    const auto storage =
+        storage::open_file_storage(net::parse_url("file:store?link=no"), shared.path());
+    RemoteStore remote(*storage, place.project.cache() / "remote");
+    (void)place.open().push(place.name, remote, false, false);
+    for (const auto& item : fs::directory_iterator(shared.path() / "store/packs"))
+      CHECK(item.hard_link_count() == 1);
+  }
+  for (const auto& item : fs::directory_iterator(place.project.objects() / "packs")) {
+    if (item.file_size() < 1u << 20) continue;
+    fs::permissions(item.path(), fs::perms::owner_write, fs::perm_options::add);
+    std::string bytes = read_file(item.path());
+    bytes[1u << 20] ^= 1;
+    test::write(item.path(), bytes);
+  }
+  const auto storage = storage::open_file_storage(net::parse_url("file:other"), shared.path());
+  RemoteStore remote(*storage, place.project.cache() / "remote2");
+  CHECK(kind_of([&] { (void)place.open().push(place.name, remote, false, false); }) ==
+        ErrorKind::integrity);
+  std::error_code none;
+  for (const auto& item : fs::directory_iterator(shared.path() / "other/packs", none))
+    CHECK(item.hard_link_count() == 1);
+  CHECK_FALSE(latest_version(*storage, "set"));
 }

@@ -1,0 +1,210 @@
+#!/usr/bin/env bash
+# Datasets beside the tools that people use for them today, on one disk, taking turns: the best of
+# ROUNDS of each. `SECTIONS="small large edits many dedup"` chooses; FILES, MIB, EDIT_MIB and MANY set
+# the sizes. Peers that are not installed are left out.
+set -euo pipefail
+rounds=${ROUNDS:-3} files=${FILES:-15000} mib=${MIB:-2048} edit_mib=${EDIT_MIB:-5120}
+many=${MANY:-1000000} sections=${SECTIONS:-small large edits many dedup}
+dir=$(mktemp -d "${TMPDIR:-/tmp}/mlp-data-bench.XXXXXX")
+trap 'chmod -R u+w "$dir"; rm -rf "$dir"' EXIT
+export HOME=$dir/home RESTIC_PASSWORD=x BORG_PASSPHRASE=x BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes
+export GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@localhost GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@localhost
+mkdir -p "$HOME"
+cd "$dir"
+
+has() { command -v "$1" >/dev/null; }
+# best NAME COMMAND...: appends the seconds to times/NAME.
+take() {
+  local name=$1 begin end
+  shift
+  begin=$(date +%s.%N)
+  "$@" >/dev/null 2>&1 || {
+    echo "$name failed: $*" >&2
+    return 1
+  }
+  end=$(date +%s.%N)
+  mkdir -p times
+  echo "$end - $begin" | bc >>"times/$name"
+}
+best() { sort -g "times/$1" | head -1; }
+# row WHAT NAME PEER: mlp's seconds, the peer's, and their ratio.
+row() {
+  [ -e "times/$3" ] || return 0
+  awk -v what="$1" -v a="$(best "$2")" -v b="$(best "$3")" \
+    'BEGIN { printf "%-44s mlp %8.2f s   peer %8.2f s   %5.2fx\n", what, a, b, a / b }'
+}
+settle() { sync; }
+new_project() { # FOLDER
+  rm -rf "$1"
+  mkdir -p "$1"
+  printf 'name: t\ndatasets:\n  set: {path: data}\nremotes:\n  origin: file:store\n' >"$1/mlp.yaml"
+}
+size_of() { du -sb --apparent-size "$1" | cut -f1; }
+
+small() {
+  python3 - "$files" <<'P'
+import os, random, sys
+random.seed(1)
+for i in range(int(sys.argv[1])):
+    folder = f"small/{i // 100}"
+    os.makedirs(folder, exist_ok=True)
+    with open(f"{folder}/{i}", "wb") as f:
+        f.write(os.urandom(random.randint(2000, 20000)))
+P
+  for _ in $(seq "$rounds"); do
+    new_project p && mv small p/data
+    settle
+    take small_mlp "$MLP" -C p data add
+    mv p/data small
+    rm -rf copy && settle
+    take small_cp cp -r small copy
+    rm -rf copy
+    if has restic; then
+      rm -rf restic && restic init -q -r restic >/dev/null && settle
+      take small_restic restic -q -r restic backup small
+    fi
+    if has borg; then
+      rm -rf borg && borg init -e none borg && settle
+      take small_borg borg create borg::one small
+    fi
+  done
+  row "add $files files of 2 to 20 KB / restic" small_mlp small_restic
+  row "add $files files of 2 to 20 KB / borg" small_mlp small_borg
+  row "add $files files of 2 to 20 KB / cp -r" small_mlp small_cp
+  rm -rf small restic borg p
+}
+
+large() {
+  head -c $((mib << 20)) /dev/urandom >big
+  add_and_push() { "$MLP" -C p data add && "$MLP" -C p data push; }
+  for _ in $(seq "$rounds"); do
+    new_project p && mkdir p/data && mv big p/data/big && settle
+    take large_mlp add_and_push
+    mv p/data/big big
+    rm -f copy && settle
+    take large_cp cp big copy
+    rm -f copy && settle
+    has rsync && take large_rsync rsync big copy
+    rm -f copy
+    new_project q && cp p/mlp.lock q/mlp.lock
+    sed -i "s#file:store#file:$dir/p/store#" q/mlp.yaml && settle
+    take pull_mlp "$MLP" -C q data pull
+    cmp big q/data/big
+    rm -rf q
+    if has rclone; then
+      rm -rf there && settle
+      take large_rclone rclone copy big there
+      rm -rf there
+    fi
+  done
+  row "add + push $mib MiB of noise / cp" large_mlp large_cp
+  row "add + push $mib MiB of noise / rsync" large_mlp large_rsync
+  row "add + push $mib MiB of noise / rclone" large_mlp large_rclone
+  row "pull it / cp" pull_mlp large_cp
+  rm -rf big p
+}
+
+edits() {
+  new_project p && mkdir p/data
+  head -c $((edit_mib << 20)) /dev/urandom >p/data/big
+  "$MLP" -C p data add >/dev/null
+  "$MLP" -C p data push >/dev/null
+  local before after
+  for edit in overwrite insert delete; do
+    python3 - "$edit" $((edit_mib << 20)) <<'P'
+import os, sys
+kind, size = sys.argv[1], int(sys.argv[2])
+at, mb = size // 2 + 12345, 1000000
+if kind == "overwrite":
+    with open("p/data/big", "r+b") as f:
+        f.seek(at)
+        f.write(os.urandom(mb))
+else:
+    with open("p/data/big", "rb") as f, open("p/new", "wb") as g:
+        left = at
+        while left:
+            block = f.read(min(left, 1 << 24))
+            g.write(block)
+            left -= len(block)
+        if kind == "insert":
+            g.write(os.urandom(mb))
+        else:
+            f.seek(mb, 1)
+        while block := f.read(1 << 24):
+            g.write(block)
+    os.replace("p/new", "p/data/big")
+P
+    before=$(size_of p/store)
+    "$MLP" -C p data add >/dev/null
+    "$MLP" -C p data push >/dev/null
+    after=$(size_of p/store)
+    echo "1 MB $edit in $edit_mib MiB: $((after - before)) bytes sent"
+  done
+  rm -rf p
+}
+
+many() {
+  local n
+  for n in 10000 100000 $many; do
+    [ "$n" -le "$many" ] || continue
+    new_project p
+    python3 - "$n" <<'P'
+import os, sys
+for i in range(int(sys.argv[1])):
+    if i % 1000 == 0:
+        os.makedirs(f"p/data/{i // 1000}", exist_ok=True)
+    with open(f"p/data/{i // 1000}/{i}", "wb") as f:
+        f.write(b"%d\n" % i)
+P
+    sleep 1
+    take "first_$n" "$MLP" -C p data add
+    take "push_$n" "$MLP" -C p data push
+    for _ in $(seq "$rounds"); do
+      take "add_again_$n" "$MLP" -C p data add
+      take "push_again_$n" "$MLP" -C p data push
+      take "status_$n" "$MLP" -C p data status
+      take "gc_$n" "$MLP" -C p data gc
+    done
+    printf '%8d files: add %.2f s, push %.2f s; again, nothing changed: add %.3f s, push %.3f s, status %.3f s, gc %.3f s\n' \
+      "$n" "$(best "first_$n")" "$(best "push_$n")" "$(best "add_again_$n")" "$(best "push_again_$n")" \
+      "$(best "status_$n")" "$(best "gc_$n")"
+  done
+  rm -rf p
+}
+
+# Two versions of real data one after the other: what the second costs.
+dedup() {
+  local source=${DEDUP:-}
+  if [ -z "$source" ]; then
+    has apt-get || return 0
+    mkdir -p debs one two && cd debs
+    apt-get download -q python3-numpy python3-scipy >/dev/null 2>&1 || {
+      cd "$dir"
+      echo "dedup: no packages to be had"
+      return 0
+    }
+    cd "$dir"
+    for deb in debs/*.deb; do dpkg -x "$deb" one; done
+    cp -r one two
+    # The second version: every tenth file is another, as between two releases.
+    find two -type f | sort | awk 'NR % 10 == 0' | while read -r file; do
+      printf 'changed\n' >>"$file"
+    done
+  fi
+  new_project p
+  cp -r one p/data && "$MLP" -C p data add >/dev/null
+  rm -rf p/data && cp -r two p/data && "$MLP" -C p data add >/dev/null
+  echo "dedup: two versions of $(size_of one) bytes; mlp $(size_of p/.mlp/objects) bytes"
+  if has restic; then
+    rm -rf restic && restic init -q -r restic >/dev/null
+    restic -q -r restic backup one >/dev/null && restic -q -r restic backup two >/dev/null
+    echo "dedup: restic $(size_of restic) bytes"
+  fi
+  if has borg; then
+    rm -rf borg && borg init -e none borg
+    borg create -C zstd,1 borg::one one && borg create -C zstd,1 borg::two two
+    echo "dedup: borg (zstd,1) $(size_of borg) bytes"
+  fi
+}
+
+for section in $sections; do "$section"; done
