@@ -76,8 +76,8 @@ struct PackEnd {
 // size of the pack without index and footer.
 std::uint64_t lay_out(std::span<PackEntry> entries);
 
-// Checks CRC and digest of one entry's stored bytes, leaving the plain bytes in `plain`. Throws
-// Error(integrity) that names the object.
+// Checks the digest of one entry's stored bytes, and the CRC of compressed ones, leaving the plain
+// bytes in `plain`. Throws Error(integrity) that names the object.
 void check_stored(const PackEntry& entry, ByteSpan stored, Bytes& plain);
 
 // "packs/<64 hex>.pack", in the local store and in every remote.

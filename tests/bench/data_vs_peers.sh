@@ -76,6 +76,7 @@ P
 
 large() {
   head -c $((mib << 20)) /dev/urandom >big
+  durable_cp() { cp big copy && sync copy; }
   add_and_push() { "$MLP" -C p data add && "$MLP" -C p data push; }
   for _ in $(seq "$rounds"); do
     new_project p && mkdir p/data && mv big p/data/big && settle
@@ -83,6 +84,8 @@ large() {
     mv p/data/big big
     rm -f copy && settle
     take large_cp cp big copy
+    rm -f copy && settle
+    take large_durable durable_cp
     rm -f copy && settle
     has rsync && take large_rsync rsync big copy
     rm -f copy
@@ -98,9 +101,11 @@ large() {
     fi
   done
   row "add + push $mib MiB of noise / cp" large_mlp large_cp
+  row "add + push $mib MiB of noise / cp; sync" large_mlp large_durable
   row "add + push $mib MiB of noise / rsync" large_mlp large_rsync
   row "add + push $mib MiB of noise / rclone" large_mlp large_rclone
   row "pull it / cp" pull_mlp large_cp
+  row "pull it / cp; sync" pull_mlp large_durable
   rm -rf big p
 }
 
