@@ -15,11 +15,20 @@ void run(Session& session) {
   const fs::path folder = *session.arguments().get("FOLDER");
   const auto datasets = open_datasets(session);
   VersionSource version(session, *datasets, name);
-  if (!datasets->store().has(version.digest())) {
+  const std::vector<std::string> only = session.arguments().all("--only");
+  Digest wanted = version.digest();
+  const bool here = datasets->store().has(wanted);
+  if (!only.empty()) {
+    std::string patterns;
+    for (const std::string& pattern : only)
+      patterns += pattern + "\n";
+    const OpenRemote remote = remote_if(session, !here);
+    wanted = datasets->select(wanted, data::parse_ignore(patterns), remote.store.get());
+  } else if (!here) {
     const OpenRemote remote = open_remote(session, chosen_remote(session));
-    static_cast<void>(datasets->fetch(name.dataset, version.digest(), *remote.store, false));
+    static_cast<void>(datasets->fetch(name.dataset, wanted, *remote.store, false));
   }
-  const data::CheckoutStats stats = datasets->export_to(version.digest(), fs::absolute(folder));
+  const data::CheckoutStats stats = datasets->export_to(wanted, fs::absolute(folder));
   session.output().emit(
       json_object({{"name", name.dataset.name},
                    {"digest", version.digest().text()},
@@ -36,15 +45,22 @@ void run(Session& session) {
 extern const Command data_export_command;
 const Command data_export_command = {
     .path = "data export",
-    .summary = "copy a version to a folder of its own",
+    .summary = "copy a version, or a part of it, to a folder of its own",
     .category = Category::data,
     .arguments = {version_argument(),
                   {.name = "FOLDER",
                    .help = "where to; must not exist, or be empty",
                    .complete = complete_directories}},
-    .options = {remote_option()},
+    .options = {{.name = "--only",
+                 .value = "PATTERN",
+                 .help = "files and folders that match, in the words of .mlpignore; all others are "
+                         "left out, and not fetched",
+                 .repeated = true},
+                remote_option()},
     .settings = {"data.jobs", "data.compression_level"},
-    .examples = {{"mlp data export digits@v1 /tmp/digits-v1", "an earlier version beside"}},
+    .examples = {{"mlp data export digits@v1 /tmp/digits-v1", "an earlier version beside"},
+                 {"mlp data export digits@v1 few --only 'train/0*' --only labels.csv",
+                  "of a large version what is needed"}},
     .run = run};
 
 } // namespace mlp

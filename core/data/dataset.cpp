@@ -4,6 +4,7 @@
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/data/manifest_builder.hpp"
+#include "core/data/select.hpp"
 
 #include <fmt/format.h>
 
@@ -266,6 +267,18 @@ FetchResult Datasets::fetch(const DatasetName& dataset, const Digest& version, R
     }
     return result;
   });
+}
+
+Digest Datasets::select(const Digest& version, const std::vector<IgnorePattern>& only,
+                        RemoteStore* remote) {
+  store_.prepare(stop_);
+  LocalFirst source(store_, remote);
+  const Digest part = select_files(source, read_manifest(source, version), only, store_);
+  store_.flush();
+  if (remote != nullptr)
+    (void)fetch_objects(store_, *remote, part,
+                        {.jobs = jobs_, .progress = &progress_, .stop = stop_});
+  return part;
 }
 
 CheckoutStats Datasets::checkout(const DatasetName& dataset, const Digest& version, bool force,

@@ -7,6 +7,7 @@
 #include "core/config/project.hpp"
 #include "core/data/checkout.hpp"
 #include "core/data/compare.hpp"
+#include "core/data/ignore.hpp"
 #include "core/data/remote_store.hpp"
 #include "core/data/scan.hpp"
 #include "core/data/store.hpp"
@@ -84,6 +85,10 @@ class Datasets {
   // Brings what a version needs, and the tags that the remote has for it, into the local store.
   FetchResult fetch(const DatasetName& dataset, const Digest& version, RemoteStore& remote,
                     bool dry_run);
+  // A version of the files alone that match one of the patterns; see select_files(). What the local
+  // store lacks of them comes from the remote, which may be null. Pins and records nothing.
+  [[nodiscard]] Digest select(const Digest& version, const std::vector<IgnorePattern>& only,
+                              RemoteStore* remote);
   // Makes the dataset's files that version, which the local store must have, and pins it.
   CheckoutStats checkout(const DatasetName& dataset, const Digest& version, bool force,
                          bool dry_run);

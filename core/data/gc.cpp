@@ -4,7 +4,6 @@
 
 #include "core/base/error.hpp"
 #include "core/base/interrupt.hpp"
-#include "core/base/log.hpp"
 #include "core/data/manifest_reader.hpp"
 #include "core/data/pack_reader.hpp"
 #include "core/data/pack_writer.hpp"
@@ -177,15 +176,13 @@ GcResult collect_garbage(const fs::path& directory,
   if (options.before_sweep) options.before_sweep();
   if (victims.empty()) return result;
 
-  // What was remembered about files stays true where all that it names is needed.
-  const std::string old_token = store.token();
-  std::vector<fs::path> caches = files_in(options.stat_caches);
-  std::erase_if(caches, [&](const fs::path& cache) {
-    return !StatCacheReader(cache, old_token).names_only([&](const Digest& id) {
+  // What was remembered about files stays true only where all that it names is needed.
+  for (const fs::path& cache : files_in(options.stat_caches)) {
+    const bool stays = StatCacheReader(cache, store.token()).names_only([&](const Digest& id) {
       return marks.is_marked(id);
     });
-  });
-  store.renew_token();
+    if (!stays) (void)mlp::remove_all(cache);
+  }
   std::uint64_t bytes = 0;
   for (const Victim& victim : victims)
     bytes += victim.use.bytes;
@@ -194,13 +191,6 @@ GcResult collect_garbage(const fs::path& directory,
   sweeper.sweep(victims, PackKind::meta);
   sweeper.sweep(victims, PackKind::data);
   store.index().compact(true);
-  for (const fs::path& cache : caches) {
-    try {
-      renew_stat_cache(cache, store.token());
-    } catch (const Error& error) {
-      log_debug(error.message() + "; the files are read again"); // no harm but time
-    }
-  }
   progress.end();
   return result;
 }

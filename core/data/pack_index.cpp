@@ -212,13 +212,16 @@ std::shared_ptr<const PackIndexSet::Files> PackIndexSet::files() const {
 std::vector<Digest> PackIndexSet::load(std::span<const Digest> present, bool check) {
   std::unordered_set<Digest> uncovered(present.begin(), present.end());
   std::unordered_set<Digest> all = uncovered;
+  const auto before = this->files();
   auto files = std::make_shared<Files>();
   std::error_code code;
   for (fs::directory_iterator it(directory_, code), end; !code && it != end; it.increment(code)) {
     const fs::path& path = it->path();
     if (path.extension() != ".idx" || path.filename().native().front() == '.') continue;
     try {
-      auto file = IndexFile::open(path, check);
+      // A name is a digest: a file that is mapped already is the same.
+      const auto mapped = std::ranges::find(*before, path, &IndexFile::path);
+      auto file = mapped == before->end() || check ? IndexFile::open(path, check) : *mapped;
       if (!file)
         continue; // merged meanwhile; the merged file is listed, or its packs are read again
       bool useful = false;

@@ -7,7 +7,6 @@
 
 #include <sys/mman.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <ctime>
 
@@ -211,39 +210,12 @@ void StatCacheWriter::leave() {
   output_->out.u8('u');
 }
 
-void StatCacheWriter::copy(ByteSpan records) {
-  output_->out.bytes(records);
-  flush(false);
-}
-
 void StatCacheWriter::commit() {
   flush(true);
   const Digest digest = output_->sha.finish();
   output_->out.digest(digest);
   output_->file.file().write(output_->buffer);
   output_->file.commit();
-}
-
-void renew_stat_cache(const fs::path& path, std::string_view token) {
-  const File file = File::open_read(path);
-  Bytes block(1u << 20);
-  std::size_t read = file.read_at(block, 0);
-  ByteReader header(ByteSpan(block).first(read), "stat cache");
-  header.expect(magic);
-  if (header.u8() != version) header.fail("it is of another version");
-  (void)header.sized_text(256);
-  const std::uint64_t end = file.size() - 32;
-  std::uint64_t at = read - header.left();
-
-  StatCacheWriter writer(path, token);
-  while (at < end) {
-    block.resize(static_cast<std::size_t>(std::min<std::uint64_t>(1u << 20, end - at)));
-    read = file.read_at(block, at);
-    if (read != block.size()) header.fail("it is too short");
-    writer.copy(block);
-    at += read;
-  }
-  writer.commit();
 }
 
 } // namespace mlp::data

@@ -79,10 +79,6 @@ class StatCacheReader {
   std::size_t unknown_ = 0; // directories entered that the cache does not know
 };
 
-// Makes a whole cache one of the store `token`: for a store that lost objects, none of which the
-// cache names. Throws Error.
-void renew_stat_cache(const fs::path& path, std::string_view token);
-
 // Not thread-safe. Nothing is kept without commit().
 class StatCacheWriter {
  public:
@@ -91,7 +87,6 @@ class StatCacheWriter {
   void file(std::string_view name, const CachedFile& file);
   void enter(std::string_view name);
   void leave();
-  void copy(ByteSpan records); // of another cache, as they are
   void commit();
 
  private:

@@ -37,8 +37,7 @@ std::vector<Digest> list_packs(const fs::path& store) {
 } // namespace
 
 ObjectStore::ObjectStore(fs::path directory, int compression_level)
-    : directory_(std::move(directory)), level_(compression_level), index_(directory_ / "index"),
-      opened_token_(token()) {
+    : directory_(std::move(directory)), level_(compression_level), index_(directory_ / "index") {
   reload();
 }
 
@@ -122,7 +121,7 @@ void ObjectStore::prepare(const std::stop_token& stop) {
     make_directories(directory_ / name);
   if (!lock_) {
     lock_.emplace(directory_ / "lock", "the object store", longest_wait, true, stop);
-    if (token() != opened_token_) reload(); // what was there when it was opened may have gone
+    reload(); // what was there when it was opened may have gone
   }
   remove_abandoned_packs(directory_);
   if (token().empty()) renew_token();

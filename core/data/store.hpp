@@ -3,7 +3,7 @@
 //   packs/<id>.pack   never changed once there
 //   index/*.idx       made from the packs; see pack_index.hpp
 //   tmp/              packs being written, each locked by its writer
-//   token             changes when objects may have gone; what was remembered about them is void
+//   token             changes when objects were lost; what was remembered about them is void
 //   lock              held shared by who adds, exclusively by who collects garbage (gc.hpp)
 //
 // Several processes may add at once without waiting: each writes packs of its own. An interrupted
@@ -117,7 +117,6 @@ class ObjectStore final : public ObjectSink, public ObjectSource {
   std::condition_variable closed_;
   int closing_[2] = {0, 0}; // packs being synced, by kind
   std::atomic<bool> prepared_ = false;
-  std::string opened_token_;
   std::optional<FileLock> lock_;
   std::unique_ptr<PackWriter> open_[2];
 

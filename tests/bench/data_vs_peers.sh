@@ -119,7 +119,7 @@ edits() {
     python3 - "$edit" $((edit_mib << 20)) <<'P'
 import os, sys
 kind, size = sys.argv[1], int(sys.argv[2])
-at, mb = size // 2 + 12345, 1000000
+at, mb = size // {"overwrite": 2, "insert": 3, "delete": 5}[kind] + 12345, 1000000
 if kind == "overwrite":
     with open("p/data/big", "r+b") as f:
         f.seek(at)

@@ -112,3 +112,29 @@ mlp data checkout "set@${second:0:6}" >/dev/null
 diff -r ../second data || fail "the checkout of v2 differs"
 expect_exit 0 mlp data checkout set@v2
 contains "$out" "wrote 0 files"
+
+# A part of a version, of which nothing else is fetched.
+mkdir -p parts/set/train/cats parts/set/train/dogs parts/set/test parts/one
+cd parts
+printf 'name: t\ndatasets:\n  set: {path: set}\nremotes:\n  origin: file:store?link=no\n' >mlp.yaml
+for i in 1 2 3; do
+  for folder in train/cats train/dogs test; do head -c 300000 /dev/urandom >"set/$folder/$i.bin"; done
+done
+echo a,b >set/labels.csv
+echo c,d >set/test/labels.csv
+mlp data add >/dev/null
+mlp data push >/dev/null
+cp mlp.yaml mlp.lock one
+sed -i 's#file:store#file:../store#' one/mlp.yaml
+cd one
+expect_exit 0 mlp data export set some --only train/cats --only '/labels.csv'
+contains "$out" "4 files"
+equals "$(cd some && find . -type f | sort | tr '\n' ' ')" "./labels.csv ./train/cats/1.bin ./train/cats/2.bin ./train/cats/3.bin "
+cmp some/train/cats/2.bin ../set/train/cats/2.bin
+[ "$(du -sk .mlp/objects | cut -f1)" -lt 1200 ] || fail "more than the part was fetched"
+expect_exit 0 mlp data export set tables --only '*.csv' --json
+contains "$out" '"files": 2'
+expect_exit 4 mlp data export set none --only '*.png'
+contains "$err" "matches"
+[ ! -e none ] || fail "an empty folder was made"
+cd ../..
