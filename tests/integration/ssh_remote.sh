@@ -75,6 +75,14 @@ expect_exit 7 mlp data push --remote home
 contains "$err" "there is no folder '/"
 contains "$err" "/mlp-test.$$'"
 
+# A key that serves one folder and nothing else, as the manual says.
+cp "$SSHD/authorized_keys" "$TEST_DIR/keys"
+sed -i "s#^#restrict,command=\"$MLP storage-serve $srv/only\" #" "$SSHD/authorized_keys"
+expect_exit 0 mlp data push
+contains "$out" "sent to origin"
+[ -d "$srv/only/packs" ] || fail "the key's own folder was not served"
+cp "$TEST_DIR/keys" "$SSHD/authorized_keys"
+
 # One file, whole and checked; an interrupted copy goes on, unless the file is another one by then.
 cd ..
 mkdir linus
