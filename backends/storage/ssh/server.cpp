@@ -306,12 +306,11 @@ void Server::answer(std::uint32_t id, const WireRequest& request) {
 void Server::send_range(
     std::uint32_t id, const WireRequest& request,
     const std::function<std::size_t(std::uint64_t, std::span<std::byte>)>& read) {
-  std::vector<std::byte> buffer(
-      static_cast<std::size_t>(std::min<std::uint64_t>(request.size, part_bytes)));
+  thread_local std::vector<std::byte> buffer(part_bytes);
   std::uint64_t done = 0;
   while (true) {
     const auto wanted =
-        static_cast<std::size_t>(std::min<std::uint64_t>(request.size - done, buffer.size()));
+        static_cast<std::size_t>(std::min<std::uint64_t>(request.size - done, part_bytes));
     const std::size_t n = read(request.offset + done, std::span(buffer).first(wanted));
     done += n;
     if (n < wanted || done == request.size || writer_.gone())

@@ -17,19 +17,22 @@ constexpr std::size_t range_bytes = 4u << 20;
 constexpr std::size_t ranges_under_way = 3;
 
 struct Range {
-  std::vector<std::byte> bytes;
-  std::unique_ptr<SshCall> call; // after the bytes that it fills
+  std::span<std::byte> bytes;
+  std::unique_ptr<SshCall> call;
 };
 
 // What is missing, over one connection.
 void copy_rest(SshConnection& connection, const FileState& file, net::PartFile& part,
                Progress& progress) {
+  std::vector<std::byte> buffer(ranges_under_way * range_bytes);
   std::deque<Range> under_way;
-  std::uint64_t asked = part.size();
+  std::uint64_t asked = part.size(), number = 0;
   while (part.size() < file.size) {
     while (asked < file.size && under_way.size() < ranges_under_way) {
       Range& range = under_way.emplace_back();
-      range.bytes.resize(
+      // The slots are taken in turn, as the ranges are.
+      range.bytes = std::span(buffer).subspan(
+          (number++ % ranges_under_way) * range_bytes,
           static_cast<std::size_t>(std::min<std::uint64_t>(file.size - asked, range_bytes)));
       range.call = connection.start({.kind = FrameKind::read_file,
                                      .text = file.state,
