@@ -124,6 +124,34 @@ echo later >data/later.txt
 mlp data add >/dev/null
 MLP_SSH_COMMAND="ssh -F '$SSHD/config' -o UserKnownHostsFile=/dev/null" expect_exit 6 setsid -w "$MLP" data push
 contains "$err" "the key of host 'localhost' is not known here"
+# On a terminal ssh asks there, and waits for the answer.
+sed "s#UserKnownHostsFile .*#UserKnownHostsFile $TEST_DIR/hosts#" "$SSHD/config" >"$TEST_DIR/asks"
+cat >"$TEST_DIR/answer.py" <<'PY'
+import os, pty, sys
+child, terminal = pty.fork()
+if child == 0:
+    os.execvp(sys.argv[2], sys.argv[2:])
+seen, answered = b"", False
+while True:
+    try:
+        part = os.read(terminal, 4096)
+    except OSError:
+        break
+    if not part:
+        break
+    seen += part
+    if not answered and b"continue connecting" in seen:
+        os.write(terminal, sys.argv[1].encode())
+        answered = True
+sys.stdout.buffer.write(seen)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+PY
+export MLP_SSH_COMMAND="ssh -F '$TEST_DIR/asks'"
+expect_exit 6 python3 "$TEST_DIR/answer.py" $'no\n' "$MLP" data push
+contains "$out" "the key of host 'localhost' is not known here"
+expect_exit 130 python3 "$TEST_DIR/answer.py" $'\003' "$MLP" data push
+expect_exit 0 python3 "$TEST_DIR/answer.py" $'yes\n' "$MLP" data push --dry-run
+export MLP_SSH_COMMAND="ssh -F '$SSHD/config'"
 ssh-keygen -q -t ed25519 -N '' -f "$TEST_DIR/other_key"
 sed "s#$SSHD/user_key#$TEST_DIR/other_key#" "$SSHD/config" >"$TEST_DIR/other"
 MLP_SSH_COMMAND="ssh -F '$TEST_DIR/other'" expect_exit 6 setsid -w "$MLP" data push

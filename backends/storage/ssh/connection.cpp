@@ -436,6 +436,12 @@ void SshConnection::ended() {
   SshEnd end{
       .code = exit ? exit->code : 255, .greeted = hello_taken_, .standard_error = standard_error_};
   if (!greeting_.empty() && !hello_taken_) end.unexpected = greeting_;
+  if (asks_ && (end.code == 130 || end.code == 255)) {
+    // On a terminal Ctrl-C reaches ssh too, which may be quicker to end than we are to be told.
+    std::unique_lock lock(mutex_);
+    ready_changed_.wait_for(lock, end.code == 130 ? 2000ms : 100ms,
+                            [&] { return failure_.has_value(); });
+  }
   fail(explain_end(place_, options_, end));
 }
 
