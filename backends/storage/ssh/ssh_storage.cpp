@@ -50,6 +50,10 @@ class SshWriter final : public data::ObjectWriter {
     committed_ = true;
   }
 
+  [[nodiscard]] bool may_repeat() const override {
+    return client_.options().retry.attempts > 1 && connection_->failed_transiently();
+  }
+
  private:
   template <class Body>
   void explain(Body&& body) {
