@@ -5,6 +5,8 @@
 #include "backends/storage/file/file_storage.hpp"
 #include "backends/storage/http/http_storage.hpp"
 #include "backends/storage/s3/s3_storage.hpp"
+#include "backends/storage/ssh/ssh_file.hpp"
+#include "backends/storage/ssh/ssh_storage.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/net/url.hpp"
@@ -17,30 +19,41 @@ namespace mlp {
 
 namespace {
 
+storage::SshOptions ssh_options(const StorageOptions& options) {
+  return {.command = options.ssh_command,
+          .remote_program = options.ssh_remote_program,
+          .stall_timeout = options.http.stall_timeout,
+          .retry = options.http.retry,
+          .stop = options.http.stop};
+}
+
 struct StorageBackend {
   std::string_view scheme;
   std::unique_ptr<data::Storage> (*open)(const net::Url& url, const fs::path& project_root,
-                                         const net::HttpOptions& http);
+                                         const StorageOptions& options);
 };
 
 std::unique_ptr<data::Storage> open_file(const net::Url& url, const fs::path& project_root,
-                                         const net::HttpOptions&) {
+                                         const StorageOptions&) {
   return storage::open_file_storage(url, project_root);
 }
 std::unique_ptr<data::Storage> open_s3(const net::Url& url, const fs::path&,
-                                       const net::HttpOptions& http) {
-  return storage::open_s3_storage(url, http, [](const char* name) { return std::getenv(name); });
+                                       const StorageOptions& options) {
+  return storage::open_s3_storage(url, options.http,
+                                  [](const char* name) { return std::getenv(name); });
 }
 std::unique_ptr<data::Storage> open_http(const net::Url& url, const fs::path&,
-                                         const net::HttpOptions& http) {
-  return storage::open_http_storage(url, http);
+                                         const StorageOptions& options) {
+  return storage::open_http_storage(url, options.http);
+}
+std::unique_ptr<data::Storage> open_ssh(const net::Url& url, const fs::path&,
+                                        const StorageOptions& options) {
+  return storage::open_ssh_storage(url, ssh_options(options));
 }
 
 constexpr StorageBackend storage_backends[] = {
-    {"file", open_file},
-    {"s3", open_s3},
-    {"http", open_http},
-    {"https", open_http},
+    {"file", open_file},  {"s3", open_s3},   {"http", open_http},
+    {"https", open_http}, {"ssh", open_ssh},
 };
 
 } // namespace
@@ -53,15 +66,21 @@ std::vector<std::string> storage_schemes() {
 }
 
 std::unique_ptr<data::Storage> open_storage(std::string_view url, const fs::path& project_root,
-                                            const net::HttpOptions& http) {
+                                            const StorageOptions& options) {
   const net::Url parsed = net::parse_url(url);
   for (const auto& backend : storage_backends) {
-    if (backend.scheme == parsed.scheme) return backend.open(parsed, project_root, http);
+    if (backend.scheme == parsed.scheme) return backend.open(parsed, project_root, options);
   }
   const auto schemes = storage_schemes();
   throw Error(ErrorKind::config, fmt::format("no storage backend for '{}' ('{}:')",
                                              net::redacted(parsed), parsed.scheme))
       .with_hint(suggestion_hint(parsed.scheme, schemes, "schemes"));
+}
+
+net::Downloaded copy_over_ssh(const net::Url& url, const fs::path& target,
+                              const std::optional<Digest>& expected, const StorageOptions& options,
+                              Progress& progress) {
+  return storage::copy_ssh_file(url, target, expected, ssh_options(options), progress);
 }
 
 std::span<const serve::RuntimeFactory* const> runtimes() noexcept {

@@ -4,7 +4,9 @@
 
 #include "core/base/fs.hpp"
 #include "core/data/storage.hpp"
+#include "core/net/download.hpp"
 #include "core/net/http.hpp"
+#include "core/net/url.hpp"
 #include "core/serve/runtime.hpp"
 
 #include <memory>
@@ -15,11 +17,23 @@
 
 namespace mlp {
 
+// How remotes are reached, from the user's settings.
+struct StorageOptions {
+  net::HttpOptions http; // its time limits, attempts and stop are those of ssh too
+  std::string ssh_command = "ssh";
+  std::string ssh_remote_program = "mlp";
+};
+
 // Opens the place that a remote's URL names. Contacts nothing yet. `project_root` is what a
-// relative file: URL is relative to; `http` is for those that are reached by HTTP. Throws
-// Error(config) for a URL that no backend takes.
-[[nodiscard]] std::unique_ptr<data::Storage>
-open_storage(std::string_view url, const fs::path& project_root, const net::HttpOptions& http = {});
+// relative file: URL is relative to. Throws Error(config) for a URL that no backend takes.
+[[nodiscard]] std::unique_ptr<data::Storage> open_storage(std::string_view url,
+                                                          const fs::path& project_root,
+                                                          const StorageOptions& options = {});
+
+// Fetches the file that an ssh: URL names to `target`, as net::download() does from a web server.
+net::Downloaded copy_over_ssh(const net::Url& url, const fs::path& target,
+                              const std::optional<Digest>& expected, const StorageOptions& options,
+                              Progress& progress);
 
 // "file", ...: for messages and checks.
 [[nodiscard]] std::vector<std::string> storage_schemes();

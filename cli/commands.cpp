@@ -53,6 +53,7 @@ extern const Command runs_ls_command;
 extern const Command runs_rm_command;
 extern const Command runs_show_command;
 extern const Command serve_command;
+extern const Command storage_serve_command;
 extern const Command supervise_command;
 extern const Command train_command;
 extern const Command trainer_command;
@@ -74,7 +75,7 @@ std::span<const Command* const> commands() {
       &config_get_command,    &config_set_command,     &config_ls_command,   &config_schema_command,
       &completion_command,    &version_command,        &complete_command,    &describe_command,
       &man_command,           &parse_command,          &supervise_command,   &gpu_measure_command,
-      &trainer_command,
+      &trainer_command,       &storage_serve_command,
   };
   return table;
 }

@@ -91,7 +91,7 @@ OpenRemote open_remote(Session& session, const std::string& name) {
   OpenRemote remote{.name = name};
   return with_context(fmt::format("while using remote '{}'", name), [&] {
     remote.storage = open_storage(session.project_file().remote(name), session.project().root,
-                                  http_options(session));
+                                  storage_options(session));
     session.output().progress().begin("listing " + name, 0, ProgressUnit::count);
     remote.store = std::make_unique<data::RemoteStore>(
         *remote.storage, data::remote_cache(session.project().cache(), *remote.storage),

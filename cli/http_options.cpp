@@ -20,4 +20,10 @@ net::HttpOptions http_options(Session& session) {
   return options;
 }
 
+StorageOptions storage_options(Session& session) {
+  return {.http = http_options(session),
+          .ssh_command = session.settings().get_string("ssh.command"),
+          .ssh_remote_program = session.settings().get_string("ssh.remote_program")};
+}
+
 } // namespace mlp

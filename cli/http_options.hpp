@@ -1,6 +1,7 @@
-// How a command reaches remotes by HTTP.
+// How a command reaches remotes.
 #pragma once
 
+#include "backends/registry.hpp"
 #include "cli/session.hpp"
 #include "core/net/http.hpp"
 
@@ -9,5 +10,7 @@ namespace mlp {
 // The settings net.*, with certificates also from SSL_CERT_FILE. A stop of the session ends every
 // request.
 [[nodiscard]] net::HttpOptions http_options(Session& session);
+// The same for every kind of remote, with the settings ssh.*.
+[[nodiscard]] StorageOptions storage_options(Session& session);
 
 } // namespace mlp

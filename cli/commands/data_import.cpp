@@ -78,13 +78,16 @@ net::Downloaded fetch(Session& session, const std::string& text, const net::Url&
     const std::string path = text.substr(0, query);
     const std::string folder =
         path.substr(0, path.rfind('/')) + (query == std::string::npos ? "" : text.substr(query));
-    const auto storage = open_storage(folder, session.project().root, http_options(session));
+    const auto storage = open_storage(folder, session.project().root, storage_options(session));
     return copy(
         [&](std::uint64_t at, std::span<std::byte> into) { return storage->read(name, at, into); },
         target, expected, session);
   }
+  if (url.scheme == "ssh")
+    return copy_over_ssh(url, target, expected, storage_options(session),
+                         session.output().progress());
   throw Error(ErrorKind::usage, fmt::format("nothing is imported from '{}:'", url.scheme))
-      .with_hint("http:, https:, s3: and file: are known");
+      .with_hint("http:, https:, s3:, ssh: and file: are known");
 }
 
 void run(Session& session) {
@@ -139,7 +142,7 @@ const Command data_import_command = {
     .summary = "fetch a file from a URL and make it a dataset",
     .category = Category::data,
     .arguments = {{.name = "NAME", .help = "the dataset", .complete = complete_datasets},
-                  {.name = "URL", .help = "http:, https:, s3: or file:"},
+                  {.name = "URL", .help = "http:, https:, s3:, ssh: or file:"},
                   {.name = "PATH",
                    .help = "where the file goes (default: data/ and the URL's last name)",
                    .required = false,
@@ -150,7 +153,9 @@ const Command data_import_command = {
     .examples = {{"mlp data import iris https://example.org/iris.csv",
                   "to data/iris.csv, pinned in mlp.lock"},
                  {"mlp data import raw s3://bucket/raw/2024.csv raw/2024.csv",
-                  "from a bucket to a path of your choice"}},
+                  "from a bucket to a path of your choice"},
+                 {"mlp data import raw ssh://ada@gpu1/~/raw.csv",
+                  "from the home at another machine"}},
     .run = run};
 
 } // namespace mlp

@@ -22,7 +22,7 @@ void run(Session& session) {
     throw Error(ErrorKind::config, "a remote's URL must not hold a password")
         .with_hint("mlp.yaml is shared; keep credentials in the environment or in the store's own "
                    "configuration");
-  const auto storage = open_storage(url, session.project().root, http_options(session));
+  const auto storage = open_storage(url, session.project().root, storage_options(session));
   const bool changed = config::add_remote(session.project(), name, url);
   session.output().emit(
       json_object({{"name", name}, {"url", storage->location()}, {"changed", changed}}),
@@ -36,12 +36,13 @@ const Command remote_add_command = {
     .path = "remote add",
     .summary = "name a place where the team's data lies",
     .category = Category::data,
-    .arguments =
-        {{.name = "NAME", .help = "the remote's name; 'origin' is the default one"},
-         {.name = "URL",
-          .help = "file:///absolute/folder, file:folder in the project, s3://bucket/prefix, or "
-                  "https://host/folder to read from"}},
+    .arguments = {{.name = "NAME", .help = "the remote's name; 'origin' is the default one"},
+                  {.name = "URL",
+                   .help =
+                       "file:///absolute/folder, file:folder in the project, s3://bucket/prefix, "
+                       "ssh://user@host/folder, or https://host/folder to read from"}},
     .examples = {{"mlp remote add origin file:///mnt/team/digits", "a shared folder"},
+                 {"mlp remote add origin ssh://ada@gpu1/srv/team/digits", "a folder of a host"},
                  {"mlp remote add origin s3://team-bucket/digits", "a bucket of Amazon S3"},
                  {"mlp remote add origin 's3://team/digits?endpoint=https://s3.example.org'",
                   "a bucket of Ceph, MinIO or another store"}},

@@ -19,6 +19,7 @@ constexpr std::size_t list_page = 1000;
 constexpr unsigned end_readers = 4;
 constexpr std::uint64_t window_before = 768 * 1024, window_after = 256 * 1024;
 constexpr std::size_t send_buffer = 1u << 20;
+constexpr unsigned send_attempts = 5; // where the storage says that another may do better
 
 // What a pack has, if every byte of it is as it should be.
 std::optional<PackContents> checked_pack(const ReadAt& read, std::uint64_t size, const Digest& pack,
@@ -137,19 +138,19 @@ void RemoteStore::read(const Digest& id, Bytes& plain) {
   read_stored(*location, stored, plain);
 }
 
-std::uint64_t RemoteStore::send_pack(ObjectStore& local, PackKind kind,
-                                     std::vector<PackEntry> entries, Progress& progress) {
-  std::vector<PackEntry> by_id = entries; // entries keep their order in the pack
-  (void)lay_out(by_id);
-  (void)lay_out(entries);
-  const PackEnd end = encode_pack_end(kind, by_id);
-  auto writer = storage_.write(pack_name(end.id));
+namespace {
+
+// The whole of a pack to its writer; returns its size. Progress beyond `reported` is told.
+std::uint64_t send_whole(ObjectWriter& writer, ObjectStore& local, PackKind kind,
+                         const std::vector<PackEntry>& entries, const PackEnd& end,
+                         Progress& progress, std::uint64_t& reported) {
   Bytes buffer = encode_pack_header(kind);
   std::uint64_t sent = 0;
   const auto flush = [&] {
-    writer->append(buffer);
+    writer.append(buffer);
     sent += buffer.size();
-    progress.advance(buffer.size());
+    if (sent > reported) progress.advance(sent - reported);
+    reported = std::max(reported, sent);
     buffer.clear();
   };
   Bytes stored, plain;
@@ -168,9 +169,30 @@ std::uint64_t RemoteStore::send_pack(ObjectStore& local, PackKind kind,
   }
   buffer.insert(buffer.end(), end.bytes.begin(), end.bytes.end());
   flush();
-  writer->commit();
-  index_.add(end.id, kind, by_id);
+  writer.commit();
   return sent;
+}
+
+} // namespace
+
+std::uint64_t RemoteStore::send_pack(ObjectStore& local, PackKind kind,
+                                     std::vector<PackEntry> entries, Progress& progress) {
+  std::vector<PackEntry> by_id = entries; // entries keep their order in the pack
+  (void)lay_out(by_id);
+  (void)lay_out(entries);
+  const PackEnd end = encode_pack_end(kind, by_id);
+  std::uint64_t reported = 0;
+  for (unsigned attempt = 1;; ++attempt) {
+    const auto writer = storage_.write(pack_name(end.id));
+    try {
+      const std::uint64_t sent = send_whole(*writer, local, kind, entries, end, progress, reported);
+      index_.add(end.id, kind, by_id);
+      return sent;
+    } catch (const Error& error) {
+      if (attempt == send_attempts || !writer->may_repeat()) throw;
+      log_info(fmt::format("sending pack '{}' again: {}", end.id.short_hex(), error.message()));
+    }
+  }
 }
 
 std::optional<std::uint64_t> RemoteStore::link_from(ObjectStore& local, const Digest& pack,

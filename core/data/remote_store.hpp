@@ -31,7 +31,8 @@ class RemoteStore final : public ObjectSource {
   void read_stored(const Location& location, Bytes& stored, Bytes& plain);
 
   // Sends objects of the local store, which lie where `objects` says, as one pack; returns the
-  // bytes sent. Each object is checked on its way. Thread-safe.
+  // bytes sent. Each object is checked on its way. Sends the pack again where
+  // its writer says that this may help. Thread-safe.
   std::uint64_t send_pack(ObjectStore& local, PackKind kind, std::vector<PackEntry> entries,
                           Progress& progress);
 

@@ -36,6 +36,9 @@ class ObjectWriter {
   // Makes the object visible and durable, in one step, replacing an object of that name. Called
   // once; nothing may be appended after it.
   virtual void commit() = 0;
+  // After append() or commit() has thrown: true if another writer, given the same bytes from the
+  // beginning, may do better. Never blocks.
+  [[nodiscard]] virtual bool may_repeat() const { return false; }
 };
 
 struct ListedObject {

@@ -1,82 +1,13 @@
 // Each attempt asks for what is missing, on the condition that the file is still the same one.
 #include "core/net/download.hpp"
 
-#include "core/base/interrupt.hpp"
-#include "core/base/text.hpp"
+#include "core/net/part_file.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
-
-#include <cerrno>
 
 namespace mlp::net {
 
 namespace {
-
-class Part {
- public:
-  explicit Part(const fs::path& target) : path_(target), etag_path_(target) {
-    path_ += ".part";
-    etag_path_ += ".part.etag";
-    const int fd = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (fd < 0) throw system_error(errno, "write", path_.native());
-    file_ = File(fd, path_.native());
-    size_ = file_.size();
-    etag_ = read_file_if_exists(etag_path_, 1024).value_or("");
-    if (etag_.empty()) restart("");
-    if (::lseek(fd, 0, SEEK_END) < 0) throw system_error(errno, "read", path_.native());
-  }
-
-  [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
-  [[nodiscard]] const std::string& etag() const noexcept { return etag_; }
-  [[nodiscard]] const fs::path& path() const noexcept { return path_; }
-
-  // Begins anew with a version of this ETag; empty: it has none that can be relied on.
-  void restart(const std::string& etag) {
-    if (::ftruncate(file_.fd(), 0) != 0 || ::lseek(file_.fd(), 0, SEEK_SET) < 0)
-      throw system_error(errno, "write", path_.native());
-    size_ = 0;
-    etag_ = etag;
-    if (etag.empty())
-      mlp::remove_all(etag_path_);
-    else
-      write_file_atomic(etag_path_, etag);
-  }
-  void append(std::span<const std::byte> data) {
-    file_.write(data);
-    size_ += data.size();
-  }
-  [[nodiscard]] Digest hash(const std::stop_token& stop) const {
-    Sha256 hash;
-    std::vector<std::byte> block(std::size_t{1} << 20);
-    for (std::uint64_t at = 0; at < size_;) {
-      throw_if_stopped(stop);
-      const std::size_t n = file_.read_at(block, at);
-      if (n == 0) break;
-      hash.update(std::span(block).first(n));
-      at += n;
-    }
-    return hash.finish();
-  }
-  void become(const fs::path& target) {
-    file_.sync();
-    if (::rename(path_.c_str(), target.c_str()) != 0)
-      throw system_error(errno, "write", target.native());
-    sync_directory(target.has_parent_path() ? target.parent_path() : fs::path("."));
-    mlp::remove_all(etag_path_);
-  }
-  void remove() {
-    mlp::remove_all(path_);
-    mlp::remove_all(etag_path_);
-  }
-
- private:
-  fs::path path_, etag_path_;
-  File file_;
-  std::uint64_t size_ = 0;
-  std::string etag_;
-};
 
 // A strong ETag (RFC 9110, 8.8.3), or "".
 std::string strong_etag(const HttpResponse& head) {
@@ -87,7 +18,7 @@ std::string strong_etag(const HttpResponse& head) {
 // Takes what an attempt brings.
 class Receiver {
  public:
-  Receiver(Part& part, Progress& progress, const std::string& origin)
+  Receiver(PartFile& part, Progress& progress, const std::string& origin)
       : part_(part), progress_(progress), origin_(origin) {}
 
   bool take(const HttpResponse& head, std::span<const std::byte> data) {
@@ -111,7 +42,7 @@ class Receiver {
   [[nodiscard]] bool begun() const noexcept { return begun_; }
 
  private:
-  Part& part_;
+  PartFile& part_;
   Progress& progress_;
   const std::string& origin_;
   bool begun_ = false;
@@ -136,7 +67,7 @@ Downloaded download(const std::string& url, const fs::path& target,
   const std::stop_token stop = options.stop;
   options.retry.attempts = 1; // an attempt of ours goes on where the last one stopped
   HttpClient client(std::move(options));
-  Part part(target);
+  PartFile part(target);
   Downloaded result;
   result.resumed_at = part.size();
   progress.begin("downloading", 0, ProgressUnit::bytes);

@@ -106,6 +106,8 @@ class MemoryStorage final : public data::Storage {
   // append() throws unreachable once so many bytes have been appended.
   std::atomic<std::uint64_t> fail_after = UINT64_MAX;
   std::atomic<std::uint64_t> bytes_appended = 0;
+  // So many writers lose their connection in the middle, and say that another may do better.
+  std::atomic<int> losses = 0;
   std::atomic<std::uint64_t> bytes_read = 0;
 
  private:
@@ -113,6 +115,10 @@ class MemoryStorage final : public data::Storage {
    public:
     Writer(MemoryStorage& storage, std::string name) : storage_(storage), name_(std::move(name)) {}
     void append(std::span<const std::byte> data) override {
+      if (!content_.empty() && storage_.losses > 0 && storage_.losses-- > 0) {
+        lost_ = true;
+        throw Error(ErrorKind::unreachable, "connection lost");
+      }
       if ((storage_.bytes_appended += data.size()) > storage_.fail_after)
         throw Error(ErrorKind::unreachable, "connection reset");
       content_.append(reinterpret_cast<const char*>(data.data()), data.size());
@@ -122,10 +128,13 @@ class MemoryStorage final : public data::Storage {
       storage_.objects_.insert_or_assign(name_, std::move(content_));
     }
 
+    [[nodiscard]] bool may_repeat() const override { return lost_; }
+
    private:
     MemoryStorage& storage_;
     std::string name_;
     std::string content_;
+    bool lost_ = false;
   };
 
   std::mutex mutex_;

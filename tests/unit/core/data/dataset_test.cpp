@@ -234,6 +234,28 @@ TEST_CASE("a push sends what is missing, a pull elsewhere gives the same files")
   CHECK(storage.bytes_read == read);
 }
 
+TEST_CASE("a push sends a pack again whose connection was lost, and not for ever") {
+  for (const int losses : {3, 1000}) {
+    test::MemoryStorage storage;
+    Place place;
+    test::write(place.data() / "a", test::noise_text(8u << 20, 7));
+    Datasets datasets = place.open();
+    (void)datasets.add(place.name, false);
+    storage.losses = losses;
+    RemoteStore remote(storage, place.project.cache() / "r");
+    if (losses > 3) {
+      CHECK(kind_of([&] { (void)datasets.push(place.name, remote, false, false); }) ==
+            ErrorKind::unreachable);
+      CHECK(storage.losses > 900);
+      continue;
+    }
+    (void)datasets.push(place.name, remote, false, false);
+    CHECK(storage.losses <= 0);
+    RemoteStore again(storage, place.project.cache() / "again");
+    CHECK(datasets.push(place.name, again, false, true).sent.bytes == 0);
+  }
+}
+
 TEST_CASE("an interrupted push publishes nothing and does not send again what it sent") {
   test::MemoryStorage storage;
   Place place;
