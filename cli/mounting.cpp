@@ -161,10 +161,12 @@ void announce(Session& session, const MountRequest& request, const data::MountVi
                   printable(request.folder.native())));
 }
 
-// Of what happens later: to people at once, and with -v to the log of a detached mount.
+// Of what happens later: to people at once, or to the log of a detached mount.
 void tell(Session& session, const std::string& line) {
-  session.output().status(line);
-  if (session.output().options().json) log_info(line);
+  if (session.output().options().json)
+    log_info(line);
+  else
+    session.output().status(line);
 }
 
 // Looks whether another version is meant by now, and shows it. What fails is told once.
@@ -204,16 +206,16 @@ class Follower {
   std::string told_;
 };
 
-void end_mount(Session& session, const fs::path& folder, data::FuseMount& mount) {
+void end_mount(const fs::path& folder, data::FuseMount& mount) {
   try {
     if (!data::unmount(folder, false)) {
-      session.output().warning(fmt::format("'{}' is in use: it is taken away now, and files that "
-                                           "are open can be read for ten seconds more",
-                                           folder.native()));
+      log_warning(fmt::format("'{}' is in use: it is taken away now, and files that "
+                              "are open can be read for ten seconds more",
+                              folder.native()));
       static_cast<void>(data::unmount(folder, true));
     }
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::not_found) session.output().warning(error.message());
+    if (error.kind() != ErrorKind::not_found) log_warning(error.message());
   }
   static_cast<void>(mount.wait_until_unmounted(for_open_files, {}));
 }
@@ -267,7 +269,7 @@ void serve_mount(Session& session, const MountRequest& request) {
       break;
     }
     if (stop.stop_requested()) {
-      end_mount(session, request.folder, mount);
+      end_mount(request.folder, mount);
       break;
     }
     if (request.refresh) follower.ask();

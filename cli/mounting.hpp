@@ -18,13 +18,19 @@ struct MountRequest {
   bool allow_other = false;
 };
 
+// What `mlp data mount` takes, but for --detach; and what was given. Throws Error.
+[[nodiscard]] std::vector<Argument> mount_arguments();
+[[nodiscard]] std::vector<Option> mount_options();
+[[nodiscard]] MountRequest mount_request(Session& session);
+// The same as words for another mlp.
+[[nodiscard]] std::vector<std::string> mount_words(Session& session, const MountRequest& request);
+
 // Mounts, prints the line that says so, and returns when it is unmounted, by a signal or by others.
 // Throws Error.
 void serve_mount(Session& session, const MountRequest& request);
 
-// The same by a process of its own, started with `words` (a command line without the program);
-// returns when it has mounted, and throws what it failed with.
-void serve_mount_detached(Session& session, const MountRequest& request,
-                          const std::vector<std::string>& words);
+// The same by a process of its own, `mlp __mount`; returns when it has mounted, and throws what it
+// failed with.
+void serve_mount_detached(Session& session, const MountRequest& request);
 
 } // namespace mlp

@@ -66,8 +66,7 @@ Error error_of(const std::string& log, int code) {
 
 } // namespace
 
-void serve_mount_detached(Session& session, const MountRequest& request,
-                          const std::vector<std::string>& words) {
+void serve_mount_detached(Session& session, const MountRequest& request) {
   const fs::path folder = session.project().state() / "mounts";
   make_directories(folder);
   const fs::path log = folder / (sha256(request.folder.native()).hex().substr(0, 16) + ".log");
@@ -78,7 +77,9 @@ void serve_mount_detached(Session& session, const MountRequest& request,
   File to(ends[1]);
 
   ProcessSpec spec;
-  spec.arguments = {this_executable().native()};
+  // With --json, for its first line and its error.
+  spec.arguments = {this_executable().native(), "--json", "__mount"};
+  const std::vector<std::string> words = mount_words(session, request);
   spec.arguments.insert(spec.arguments.end(), words.begin(), words.end());
   spec.directory = session.project().root;
   spec.standard_output = to.fd();

@@ -1,61 +1,24 @@
 // `mlp data mount`: a version of a dataset as a read-only folder, fetched as it is read.
-#include "cli/completers.hpp"
 #include "cli/mounting.hpp"
-#include "core/base/digest.hpp"
-#include "core/base/error.hpp"
-#include "core/base/text.hpp"
-#include "core/config/settings.hpp"
-#include "core/data/mount_point.hpp"
-
-#include <fmt/format.h>
-
-#include <algorithm>
 
 namespace mlp {
 
 namespace {
 
-using std::chrono::milliseconds;
-
-std::optional<milliseconds> refresh_of(Session& session, const std::string& version) {
-  const auto text = session.arguments().get("--refresh");
-  if (!text) return std::nullopt;
-  const auto interval = config::parse_duration(*text);
-  if (!interval || *interval < std::chrono::seconds(1) || *interval > std::chrono::hours(24 * 7))
-    throw Error(ErrorKind::usage,
-                fmt::format("'{}' is no interval to refresh in", printable(*text)))
-        .with_hint("such as 60s or 5m, from one second to a week");
-  const bool digits =
-      parse_digest(version) ||
-      (version.size() >= 4 && std::all_of(version.begin(), version.end(), [](char c) {
-         return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-       }));
-  if (digits)
-    throw Error(ErrorKind::usage, fmt::format("version '{}' never changes", version))
-        .with_hint("follow a tag or 'latest', or leave --refresh out");
-  return std::chrono::duration_cast<milliseconds>(*interval);
+void run(Session& session) {
+  const MountRequest request = mount_request(session);
+  if (session.arguments().has("--detach"))
+    serve_mount_detached(session, request);
+  else
+    serve_mount(session, request);
 }
 
-void run(Session& session) {
-  const Arguments& arguments = session.arguments();
-  MountRequest request{named_version(session, *arguments.get("NAME")), {}, {}, 0, false};
-  request.folder = data::mount_path(*arguments.get("DIR"));
-  request.refresh = refresh_of(session, request.name.version);
-  request.cache_bytes = session.settings().get_size("data.mount_cache");
-  request.allow_other = arguments.has("--allow-other");
-  if (!arguments.has("--detach")) {
-    serve_mount(session, request);
-    return;
-  }
-  // With --json for its first line, and -v for its log.
-  std::vector<std::string> words{"--json", "-v", "data", "mount"};
-  words.insert(words.end(), {"--cache-size", std::to_string(request.cache_bytes)});
-  for (const char* option : {"--refresh", "--remote"})
-    if (const auto value = arguments.get(option))
-      words.push_back(fmt::format("{}={}", option, *value));
-  if (request.allow_other) words.emplace_back("--allow-other");
-  words.insert(words.end(), {"--", *arguments.get("NAME"), request.folder.native()});
-  serve_mount_detached(session, request, words);
+std::vector<Option> options() {
+  std::vector<Option> all = mount_options();
+  all.insert(all.begin(), {.name = "--detach",
+                           .help = "return when it is mounted; a process of its own goes on",
+                           .letter = 'd'});
+  return all;
 }
 
 } // namespace
@@ -63,20 +26,10 @@ void run(Session& session) {
 extern const Command data_mount_command;
 const Command data_mount_command = {
     .path = "data mount",
-    .summary = "a version as a read-only folder, fetched as it is read",
+    .summary = "show a version as a read-only folder, fetched as it is read",
     .category = Category::data,
-    .arguments = {version_argument(),
-                  {.name = "DIR",
-                   .help = "where to; must not exist, or be empty",
-                   .complete = complete_directories}},
-    .options = {{.name = "--detach",
-                 .help = "return when it is mounted; a process of its own goes on",
-                 .letter = 'd'},
-                {.name = "--refresh",
-                 .value = "TIME",
-                 .help = "follow the tag, 'latest' or mlp.lock: ask so often, such as 60s"},
-                {.name = "--allow-other", .help = "let other users of this machine read it too"},
-                remote_option()},
+    .arguments = mount_arguments(),
+    .options = options(),
     .settings = {"data.mount_cache"},
     .examples = {{"mlp data mount digits /mnt/digits", "the version in use; Ctrl-C unmounts"},
                  {"mlp data mount -d digits@v1 /mnt/digits", "a tag, by a process of its own"},

@@ -37,7 +37,7 @@ constexpr std::chrono::seconds told_for{30};
 
 // Only what is called, with the types of the header that it was compiled against.
 struct Fuse {
-  Library library{{"libfuse3.so.3", "libfuse3.so.4"}, "libfuse3-3 fuse3"};
+  Library library{{"libfuse3.so.3"}, "libfuse3-3 fuse3"};
 #define MLP_FUSE(name)                                                                             \
   decltype(::fuse_##name)* name = library.function<decltype(::fuse_##name)>("fuse_" #name)
   MLP_FUSE(session_new);
