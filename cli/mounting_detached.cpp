@@ -20,6 +20,8 @@ namespace mlp {
 
 namespace {
 
+constexpr std::uintmax_t most_log = 1u << 20;
+
 // The first line, or what there was before the end.
 std::string first_line(const File& from, Process& child, const std::stop_token& stop) {
   std::string line;
@@ -70,7 +72,10 @@ void serve_mount_detached(Session& session, const MountRequest& request) {
   const fs::path folder = session.project().state() / "mounts";
   make_directories(folder);
   const fs::path log = folder / (sha256(request.folder.native()).hex().substr(0, 16) + ".log");
-  const File messages = File::create(log, 0600);
+  // Another mount may be writing to it.
+  std::error_code ignored;
+  if (fs::file_size(log, ignored) > most_log && !ignored) fs::resize_file(log, 0, ignored);
+  const File messages = File::open_append(log, 0600);
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw system_error(errno, "create", "pipe");
   const File from(ends[0]);

@@ -58,7 +58,7 @@ const std::vector<SettingDefinition>& table() {
        .option = "--cache-size",
        .value_name = "SIZE",
        .description = "most that mounts keep on disk of what they fetched; 0: nothing",
-       .maximum = 256 * 1024 * mib},
+       .maximum = 64 * 1024 * mib},
       {.key = "remote.default",
        .type = text,
        .default_value = "",

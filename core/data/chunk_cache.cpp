@@ -18,7 +18,8 @@ namespace mlp::data {
 
 namespace {
 
-constexpr std::uint64_t least_segment = 2u << 20, most_segment = 64u << 20;
+constexpr std::uint64_t least_segment = 2u << 20, most_segment = 2ull << 30;
+constexpr std::size_t most_places = 1u << 20; // some 80 MB of memory
 constexpr std::chrono::seconds rest{60};
 constexpr std::string_view suffix = ".cache";
 constexpr std::size_t digits = 20;
@@ -47,7 +48,7 @@ struct ChunkCache::Segment {
 
 ChunkCache::ChunkCache(fs::path directory, std::uint64_t limit)
     : directory_(std::move(directory)), limit_(limit),
-      segment_bytes_(std::clamp(limit / 16, least_segment, most_segment)) {
+      segment_bytes_(std::clamp(limit / 64, least_segment, most_segment)) {
   make_directories(directory_);
   for (const auto& [number, size] : segments_on_disk())
     scan(number);
@@ -209,11 +210,12 @@ void ChunkCache::drop_oldest(std::uint64_t room) {
   for (const auto& [number, size] : there)
     total += size;
   for (const auto& [number, size] : there) {
-    if (total <= limit_) break;
+    if (total <= limit_ && places_.size() <= most_places) break;
     if (open_ && open_->number == number) continue;
     std::error_code ignored;
     fs::remove(path_of(number), ignored);
     total -= size;
+    if (segments_.contains(number)) drop(number);
   }
   // Those that another process removed are let go as well, so that their bytes become free.
   const auto left = segments_on_disk();

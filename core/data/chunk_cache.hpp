@@ -26,7 +26,7 @@ namespace mlp::data {
 class ChunkCache {
  public:
   // Creates the folder and reads the headers of what is there. Throws Error. `limit` is in bytes,
-  // on disk, and is passed by at most one file of a sixteenth of it; 0 keeps nothing.
+  // on disk; 0 keeps nothing. So that memory stays small, it holds a million objects at most.
   ChunkCache(fs::path directory, std::uint64_t limit);
   ~ChunkCache();
 

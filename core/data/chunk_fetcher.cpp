@@ -18,6 +18,7 @@ using std::chrono::milliseconds;
 constexpr std::uint64_t max_range = 2u << 20, max_gap = 64 * 1024;
 constexpr std::uint64_t first_neighbourhood = 256 * 1024;
 constexpr std::size_t max_streams = 16;
+constexpr std::size_t each_costs = 256; // to be remembered, beside its bytes
 constexpr std::size_t local_job = 1u << 20;
 constexpr milliseconds first_pause{500}, longest_pause{10'000}, between_openings{2'000};
 constexpr milliseconds look_up{100};
@@ -76,11 +77,11 @@ ChunkFetcher::Chunk ChunkFetcher::remembered(const Digest& id) {
 
 void ChunkFetcher::remember(const Digest& id, Chunk chunk) {
   if (in_memory_.contains(id)) return;
-  memory_bytes_ += chunk->size();
+  memory_bytes_ += chunk->size() + each_costs;
   memory_.emplace_front(id, std::move(chunk));
   in_memory_.emplace(id, memory_.begin());
   while (memory_bytes_ > options_.memory && memory_.size() > 1) {
-    memory_bytes_ -= memory_.back().second->size();
+    memory_bytes_ -= memory_.back().second->size() + each_costs;
     in_memory_.erase(memory_.back().first);
     memory_.pop_back();
   }

@@ -425,17 +425,19 @@ struct FuseMount::Impl {
 namespace {
 
 void check_can_mount() {
-  const int fd = ::open("/dev/fuse", O_RDWR | O_CLOEXEC);
-  if (fd >= 0) {
-    ::close(fd);
-  } else if (errno == ENOENT || errno == ENODEV || errno == ENXIO) {
-    throw Error(ErrorKind::not_found, "there is no /dev/fuse: this system cannot mount datasets")
+  // Who is not root mounts through fusermount3, which opens the device.
+  const bool root = ::geteuid() == 0;
+  const File device(root ? ::open("/dev/fuse", O_RDWR | O_CLOEXEC) : -1);
+  if (root ? !device.is_open() : ::access("/dev/fuse", F_OK) != 0) {
+    if (errno != ENOENT && errno != ENODEV && errno != ENXIO && errno != EPERM)
+      throw system_error(errno, "open", "/dev/fuse");
+    throw Error(errno == EPERM ? ErrorKind::denied : ErrorKind::not_found,
+                errno == EPERM ? "not allowed to use /dev/fuse"
+                               : "there is no /dev/fuse: this system cannot mount datasets")
         .with_hint("load the kernel's module: modprobe fuse")
         .with_hint("in a container: --device /dev/fuse --cap-add SYS_ADMIN");
-  } else {
-    throw system_error(errno, "open", "/dev/fuse");
   }
-  if (::geteuid() == 0) return;
+  if (root) return;
   std::string_view path = std::getenv("PATH") != nullptr ? std::getenv("PATH") : "";
   for (const std::string& folder : split(path, ':'))
     if (::access((folder + "/fusermount3").c_str(), X_OK) == 0) return;

@@ -11,7 +11,7 @@ namespace mlp::data {
 namespace {
 
 constexpr unsigned index_bits = 20; // a node of at most max_object_bytes has fewer entries
-constexpr std::size_t kept_trees = 48;
+constexpr std::size_t kept_trees = 32;
 constexpr std::size_t kept_leaves = 1u << 16;
 constexpr std::uint64_t first_window = 512 * 1024, last_window = 32u << 20;
 constexpr std::uint64_t slack = 512 * 1024; // reads of one reader that pass each other
