@@ -425,19 +425,19 @@ struct FuseMount::Impl {
 namespace {
 
 void check_can_mount() {
-  // Who is not root mounts through fusermount3, which opens the device.
-  const bool root = ::geteuid() == 0;
-  const File device(root ? ::open("/dev/fuse", O_RDWR | O_CLOEXEC) : -1);
-  if (root ? !device.is_open() : ::access("/dev/fuse", F_OK) != 0) {
-    if (errno != ENOENT && errno != ENODEV && errno != ENXIO && errno != EPERM)
-      throw system_error(errno, "open", "/dev/fuse");
-    throw Error(errno == EPERM ? ErrorKind::denied : ErrorKind::not_found,
-                errno == EPERM ? "not allowed to use /dev/fuse"
-                               : "there is no /dev/fuse: this system cannot mount datasets")
+  const File device(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
+  if (!device.is_open()) {
+    const int code = errno;
+    if (code != ENOENT && code != ENODEV && code != ENXIO && code != EPERM)
+      throw system_error(code, "open", "/dev/fuse")
+          .with_hint("its mode is 0666 as a rule: chmod 666 /dev/fuse");
+    throw Error(code == EPERM ? ErrorKind::denied : ErrorKind::not_found,
+                code == EPERM ? "not allowed to use /dev/fuse"
+                              : "there is no /dev/fuse: this system cannot mount datasets")
         .with_hint("load the kernel's module: modprobe fuse")
         .with_hint("in a container: --device /dev/fuse --cap-add SYS_ADMIN");
   }
-  if (root) return;
+  if (::geteuid() == 0) return;
   std::string_view path = std::getenv("PATH") != nullptr ? std::getenv("PATH") : "";
   for (const std::string& folder : split(path, ':'))
     if (::access((folder + "/fusermount3").c_str(), X_OK) == 0) return;

@@ -156,6 +156,7 @@ void MountView::show(const Digest& version, WallTime time) {
     next->root.tree = sha256(encode_tree(*node));
     next->made = std::move(node);
   }
+  static_cast<void>(load(*next, next->root.tree)); // whoever looks into it need not wait
   const std::lock_guard lock(mutex_);
   current_ = std::move(next);
   sweep();

@@ -55,10 +55,11 @@ measure() {
     "$MLP" data pull --remote "$name" >/dev/null
     since "$begin" >>"$dir/pull"
   done
-  awk -v what="$name" -v n="$mib" -v first="$(median <"$dir/first")" -v r="$(best <"$dir/read")" \
+  awk -v what="$name" -v n="$mib" -v first="$(median <"$dir/first")" \
+    -v worst="$(sort -g "$dir/first" | tail -1)" -v r="$(best <"$dir/read")" \
     -v p="$(best <"$dir/pull")" -v peak="$(sort -g "$dir/peak" | tail -1)" 'BEGIN {
-    printf "%s %d MiB: first byte %.0f ms (median), mount %.2f s (%.0f MiB/s), pull %.2f s (%.0f MiB/s), ratio of rates %.2f, %.0f MiB resident\n",
-           what, n, first * 1000, r, n / r, p, n / p, p / r, peak }'
+    printf "%s %d MiB: first byte %.0f ms (median; worst %.0f), mount %.2f s (%.0f MiB/s), pull %.2f s (%.0f MiB/s), ratio of rates %.2f, %.0f MiB resident\n",
+           what, n, first * 1000, worst * 1000, r, n / r, p, n / p, p / r, peak }'
 }
 
 measure folder "file:$dir/store"
