@@ -14,6 +14,7 @@
 #include "core/data/mount_point.hpp"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -223,6 +224,9 @@ void end_mount(const fs::path& folder, data::FuseMount& mount) {
 } // namespace
 
 void serve_mount(Session& session, const MountRequest& request) {
+  // Chunks are made by some threads and freed by others: with an arena for each of them most memory
+  // would be free, and held.
+  ::mallopt(M_ARENA_MAX, 2);
   const std::stop_token stop = session.stop_token();
   check_folder(session, request);
   const std::optional<Place> place = place_of(session);

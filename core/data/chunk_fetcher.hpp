@@ -31,8 +31,8 @@ namespace mlp::data {
 using OpenRemoteStore = std::function<std::shared_ptr<RemoteStore>()>;
 
 struct FetchOptions {
-  std::size_t memory = 96u << 20; // of plain objects that are kept
-  std::size_t ahead = 48u << 20;  // of objects that are being read ahead, at most
+  std::size_t memory = 72u << 20; // of plain objects that are kept
+  std::size_t ahead = 32u << 20;  // of objects that are being read ahead, at most
   unsigned threads = 8;           // reads at a time
   // How long one read waits before it fails as unreachable; the fetch itself goes on.
   std::chrono::milliseconds patience{60'000};

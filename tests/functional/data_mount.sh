@@ -114,6 +114,22 @@ wait_until 5 has_ended "$pid"
 expect_exit 0 mlp data unmount "$mnt"
 ls "$mnt" >/dev/null || fail "the dead mount is still there"
 
+# Killed while it fills its cache, it reads on from what it had.
+rm -rf .mlp/cache
+for delay in 0.02 0.05 0.1; do
+  pid=$(mlp data mount -d set "$mnt" --json | jq -r .pid)
+  cat "$mnt/sub/noise" "$mnt"/sub/deep/* >/dev/null 2>&1 &
+  reader=$!
+  sleep "$delay"
+  kill -9 "$pid"
+  wait "$reader" || true
+done
+pid=$(mlp data mount -d set "$mnt" --json | jq -r .pid)
+diff -r ../first "$mnt" || fail "differs after it was killed while reading"
+lacks "$(tail -5 .mlp/mounts/*.log)" "cannot read"
+mlp data unmount "$mnt" >/dev/null
+wait_until 5 has_ended "$pid"
+
 # In the foreground a signal ends it; while it is in use, with a message.
 for signal in INT TERM; do
   "$MLP" data mount set "$mnt" >"$TEST_DIR/mounted" 2>"$TEST_DIR/said" &
