@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 
 namespace mlp {
 
@@ -207,6 +208,16 @@ class Follower {
   std::string told_;
 };
 
+// A terminal that is closed ends the mount as Ctrl-C does, unless that was asked not to be (nohup).
+void end_with_terminal() {
+  struct sigaction now {};
+  if (::sigaction(SIGHUP, nullptr, &now) != 0 || now.sa_handler == SIG_IGN) return;
+  struct sigaction end {};
+  end.sa_handler = [](int) { static_cast<void>(::raise(SIGTERM)); };
+  end.sa_flags = SA_RESTART;
+  ::sigaction(SIGHUP, &end, nullptr);
+}
+
 void end_mount(const fs::path& folder, data::FuseMount& mount) {
   try {
     if (!data::unmount(folder, false)) {
@@ -228,6 +239,7 @@ void serve_mount(Session& session, const MountRequest& request) {
   // would be free, and held.
   ::mallopt(M_ARENA_MAX, 2);
   const std::stop_token stop = session.stop_token();
+  end_with_terminal();
   check_folder(session, request);
   const std::optional<Place> place = place_of(session);
   Versions versions(session, request, place);

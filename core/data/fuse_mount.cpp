@@ -477,8 +477,14 @@ FuseMount::FuseMount(MountView& view, const FuseOptions& options)
       error.add_hint("--allow-other needs 'user_allow_other' in /etc/fuse.conf");
     throw error;
   }
-  const std::lock_guard lock(impl_->mutex);
-  impl_->start_thread();
+  try {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->start_thread();
+  } catch (...) {
+    fuse().session_unmount(impl_->session);
+    fuse().session_destroy(impl_->session);
+    throw;
+  }
 }
 
 FuseMount::~FuseMount() {

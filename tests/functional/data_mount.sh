@@ -131,7 +131,7 @@ mlp data unmount "$mnt" >/dev/null
 wait_until 5 has_ended "$pid"
 
 # In the foreground a signal ends it; while it is in use, with a message.
-for signal in INT TERM; do
+for signal in INT HUP TERM; do
   "$MLP" data mount set "$mnt" >"$TEST_DIR/mounted" 2>"$TEST_DIR/said" &
   pid=$!
   wait_until 10 grep -q "mounted at '$mnt'" "$TEST_DIR/mounted"
@@ -143,7 +143,7 @@ for signal in INT TERM; do
     equals "$(head -c 12000000 <&9 | sha256sum)" "$(sha256sum <../first/sub/noise)"
     exec 9<&-
   else
-    kill -INT "$pid"
+    kill "-$signal" "$pid"
   fi
   wait "$pid" || fail "SIG$signal: exit code $?"
   is_not_mounted || fail "SIG$signal did not unmount"
@@ -182,6 +182,12 @@ says_three() { [ "$(cat "$mnt/a.txt")" = three ]; }
 wait_until 20 says_three
 contains "$(cat .mlp/mounts/*.log)" "shows version"
 mlp data unmount --lazy "$mnt" >/dev/null
+mlp data unmount "$TEST_DIR/two" >/dev/null
+mlp data mount -d set@v1 "$TEST_DIR/two" --refresh 1s >/dev/null # a tag that is moved
+equals "$(cat "$TEST_DIR/two/a.txt")" one
+(cd ../ada && mlp data tag set v1 --force --remote origin >/dev/null)
+tagged_three() { [ "$(cat "$TEST_DIR/two/a.txt")" = three ]; }
+wait_until 20 tagged_three
 mlp data unmount "$TEST_DIR/two" >/dev/null
 wait_until 5 has_ended "$pid"
 
