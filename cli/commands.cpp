@@ -23,11 +23,13 @@ extern const Command data_head_command;
 extern const Command data_import_command;
 extern const Command data_log_command;
 extern const Command data_ls_command;
+extern const Command data_mount_command;
 extern const Command data_pull_command;
 extern const Command data_push_command;
 extern const Command data_rm_command;
 extern const Command data_status_command;
 extern const Command data_tag_command;
+extern const Command data_unmount_command;
 extern const Command data_verify_command;
 extern const Command describe_command;
 extern const Command doctor_command;
@@ -36,6 +38,7 @@ extern const Command gpu_ls_command;
 extern const Command gpu_measure_command;
 extern const Command init_command;
 extern const Command man_command;
+extern const Command mount_command;
 extern const Command parse_command;
 extern const Command model_alias_command;
 extern const Command model_export_command;
@@ -62,20 +65,21 @@ extern const Command version_command;
 
 std::span<const Command* const> commands() {
   static const Command* const table[] = {
-      &init_command,          &data_add_command,       &data_import_command, &data_ls_command,
-      &data_status_command,   &data_push_command,      &data_pull_command,   &data_fetch_command,
-      &data_checkout_command, &data_log_command,       &data_tag_command,    &data_diff_command,
-      &data_cat_command,      &data_head_command,      &data_export_command, &data_du_command,
-      &data_rm_command,       &data_verify_command,    &data_gc_command,     &remote_add_command,
-      &remote_ls_command,     &remote_rm_command,      &train_command,       &runs_ls_command,
-      &runs_show_command,     &runs_logs_command,      &runs_cancel_command, &runs_rm_command,
-      &reindex_command,       &gpu_ls_command,         &gpu_check_command,   &model_ls_command,
-      &model_show_command,    &model_register_command, &model_alias_command, &model_export_command,
-      &predict_command,       &serve_command,          &status_command,      &doctor_command,
-      &config_get_command,    &config_set_command,     &config_ls_command,   &config_schema_command,
-      &completion_command,    &version_command,        &complete_command,    &describe_command,
-      &man_command,           &parse_command,          &supervise_command,   &gpu_measure_command,
-      &trainer_command,       &storage_serve_command,
+      &init_command,          &data_add_command,      &data_import_command, &data_ls_command,
+      &data_status_command,   &data_push_command,     &data_pull_command,   &data_fetch_command,
+      &data_checkout_command, &data_log_command,      &data_tag_command,    &data_diff_command,
+      &data_cat_command,      &data_head_command,     &data_export_command, &data_mount_command,
+      &data_unmount_command,  &data_du_command,       &data_rm_command,     &data_verify_command,
+      &data_gc_command,       &remote_add_command,    &remote_ls_command,   &remote_rm_command,
+      &train_command,         &runs_ls_command,       &runs_show_command,   &runs_logs_command,
+      &runs_cancel_command,   &runs_rm_command,       &reindex_command,     &gpu_ls_command,
+      &gpu_check_command,     &model_ls_command,      &model_show_command,  &model_register_command,
+      &model_alias_command,   &model_export_command,  &predict_command,     &serve_command,
+      &status_command,        &doctor_command,        &config_get_command,  &config_set_command,
+      &config_ls_command,     &config_schema_command, &completion_command,  &version_command,
+      &complete_command,      &describe_command,      &man_command,         &parse_command,
+      &supervise_command,     &mount_command,         &gpu_measure_command, &trainer_command,
+      &storage_serve_command,
   };
   return table;
 }

@@ -11,5 +11,5 @@ set(CPACK_DEBIAN_PACKAGE_SECTION science)
 # What is linked is found by dpkg-shlibdeps; these are loaded on need.
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "libdnnl2")
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libcurl4, libgit2-1.5")
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libcurl4, libfuse3-3, fuse3, libgit2-1.5")
 include(CPack)

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <unordered_set>
 
 namespace mlp::data {
 
@@ -61,9 +62,10 @@ class Sweeper {
         const Digest id = writer_->finish();
         store_.index().add(id, kind, writer_->entries());
         writer_.reset();
+        written_.insert(id);
       }
       for (const Digest& pack : emptied)
-        remove(pack);
+        if (!written_.contains(pack)) remove(pack);
       if (!emptied.empty()) sync_directory(store_.directory() / "packs");
       emptied.clear();
     };
@@ -107,6 +109,9 @@ class Sweeper {
   Progress& progress_;
   const std::stop_token& stop_;
   std::unique_ptr<PackWriter> writer_;
+  // A pack that an interrupted collection wrote, and nobody needed beside the one that it was made
+  // from, may come into being again under its name: it is not to be removed then.
+  std::unordered_set<Digest> written_;
   Bytes stored_, plain_;
 };
 

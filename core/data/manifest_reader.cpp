@@ -20,8 +20,14 @@ TreeNode read_tree(ObjectSource& source, const Digest& id) {
   return decode_tree(bytes);
 }
 
-// The refs of a list node that must be of this level and cover `size` bytes.
-std::vector<Ref> read_list(ObjectSource& source, const Ref& ref, std::uint8_t level) {
+bool exceeds(const Totals& part, const Totals& whole) {
+  return part.files > whole.files || part.directories > whole.directories ||
+         part.bytes > whole.bytes;
+}
+
+} // namespace
+
+std::vector<Ref> read_list_node(ObjectSource& source, const Ref& ref, std::uint8_t level) {
   Bytes bytes;
   source.read(ref.id, bytes);
   ListNode node = decode_list(bytes);
@@ -32,13 +38,6 @@ std::vector<Ref> read_list(ObjectSource& source, const Ref& ref, std::uint8_t le
   if (sum != ref.size) fail("the sizes of a list do not add up");
   return std::move(node.refs);
 }
-
-bool exceeds(const Totals& part, const Totals& whole) {
-  return part.files > whole.files || part.directories > whole.directories ||
-         part.bytes > whole.bytes;
-}
-
-} // namespace
 
 Entry read_manifest(ObjectSource& source, const Digest& digest) {
   Bytes bytes;
@@ -103,7 +102,7 @@ std::optional<Ref> ContentReader::next() {
     const Ref ref = frame.refs[frame.position++];
     if (frame.level == 0) return ref;
     frames_.push_back(
-        {read_list(source_, ref, frame.level), 0, static_cast<std::uint8_t>(frame.level - 1)});
+        {read_list_node(source_, ref, frame.level), 0, static_cast<std::uint8_t>(frame.level - 1)});
   }
   return std::nullopt;
 }
@@ -197,7 +196,7 @@ class Walker {
       if (level == 0) {
         visitor_.chunk(ref);
       } else if (visitor_.enter(ref.id)) {
-        refs(read_list(source_, ref, level), static_cast<std::uint8_t>(level - 1));
+        refs(read_list_node(source_, ref, level), static_cast<std::uint8_t>(level - 1));
         visitor_.leave(ref.id);
       }
     }

@@ -18,6 +18,10 @@ namespace mlp::data {
 // see ObjectSource for its errors, which all functions here pass on.
 [[nodiscard]] Entry read_manifest(ObjectSource& source, const Digest& digest);
 
+// The refs of a list node, which must be of this level and cover ref.size bytes. Throws as above.
+[[nodiscard]] std::vector<Ref> read_list_node(ObjectSource& source, const Ref& ref,
+                                              std::uint8_t level);
+
 // The entries of a directory, in byte order of their names.
 class DirectoryReader {
  public:

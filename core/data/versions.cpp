@@ -234,6 +234,23 @@ std::vector<Version> remote_versions(Storage& storage, const std::string& datase
   return all;
 }
 
+std::optional<Version> remote_version(Storage& storage, const std::string& dataset,
+                                      const Digest& version) {
+  const std::string ref = version_ref(dataset, version);
+  const auto text = storage.read_ref(ref);
+  if (!text) return std::nullopt;
+  return parse_version(version, *text, ref + "' at '" + storage.location());
+}
+
+std::optional<Digest> remote_tag(Storage& storage, const std::string& dataset,
+                                 std::string_view tag) {
+  if (!is_tag(tag)) return std::nullopt;
+  const std::string ref = tag_ref(dataset, std::string(tag));
+  const auto text = storage.read_ref(ref);
+  if (!text) return std::nullopt;
+  return parse_pointer(*text, ref + "' at '" + storage.location());
+}
+
 Tags remote_tags(Storage& storage, const std::string& dataset) {
   Tags all;
   for (const std::string& name : names_below(storage, dataset_refs(dataset) + "tags/")) {

@@ -58,6 +58,11 @@ void publish_version(Storage& storage, const std::string& dataset, const Version
 // nullopt if the remote does not know the dataset. Throws Error(integrity) for a ref that is none.
 [[nodiscard]] std::optional<Digest> latest_version(Storage& storage, const std::string& dataset);
 [[nodiscard]] std::vector<Version> remote_versions(Storage& storage, const std::string& dataset);
+// One of them; nullopt if the remote does not have it.
+[[nodiscard]] std::optional<Version> remote_version(Storage& storage, const std::string& dataset,
+                                                    const Digest& version);
+[[nodiscard]] std::optional<Digest> remote_tag(Storage& storage, const std::string& dataset,
+                                               std::string_view tag);
 [[nodiscard]] Tags remote_tags(Storage& storage, const std::string& dataset);
 // Throws Error(conflict) if the tag names another version there, unless `force`.
 void publish_tag(Storage& storage, const std::string& dataset, const std::string& tag,

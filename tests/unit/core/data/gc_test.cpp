@@ -215,6 +215,37 @@ TEST_CASE("a damaged node that is needed stops a garbage collection before it re
   CHECK(place.packs() == before);
 }
 
+TEST_CASE("a garbage collection after one that was cut off before it removed packs loses nothing") {
+  for (unsigned seed = 1; seed <= 6; ++seed) {
+    std::mt19937 random(seed);
+    const Place place;
+    std::vector<Digest> versions;
+    for (int i = 0; i < 4; ++i) {
+      edit(place.data(), random, 100);
+      versions.push_back(place.add());
+    }
+    const Digest used = versions.back();
+    const auto files = test::tree(place.data());
+    const fs::path packs = place.project.objects() / "packs";
+    const TemporaryDirectory kept("mlp-gc-kept-");
+    for (const auto& item : fs::directory_iterator(packs))
+      fs::create_hard_link(item.path(), kept.path() / item.path().filename());
+    (void)place.collect({used});
+    const auto bring_back = [&](unsigned which) {
+      for (const auto& item : fs::directory_iterator(kept.path())) {
+        std::error_code there;
+        if (random() % which == 0)
+          fs::create_hard_link(item.path(), packs / item.path().filename(), there);
+      }
+    };
+    for (unsigned which = 1; which <= 3; ++which) {
+      bring_back(which); // as if they had not been removed
+      (void)place.collect({used});
+      CHECK(place.files_of(used) == files);
+    }
+  }
+}
+
 TEST_CASE("of an object in two packs one copy stays") {
   const Place place;
   test::write(place.data() / "f", test::noise_text(100000, 1));
