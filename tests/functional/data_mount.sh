@@ -131,6 +131,7 @@ wait_until 5 has_ended "$pid"
 
 # In the foreground a signal ends it; while it is in use, with a message.
 for signal in INT HUP TERM; do
+  rm -f "$TEST_DIR/mounted"
   "$MLP" data mount set "$mnt" >"$TEST_DIR/mounted" 2>"$TEST_DIR/said" &
   pid=$!
   wait_until 10 grep -q "mounted at '$mnt'" "$TEST_DIR/mounted"
