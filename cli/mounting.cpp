@@ -12,6 +12,7 @@
 #include "core/config/project_file.hpp"
 #include "core/data/fuse_mount.hpp"
 #include "core/data/mount_point.hpp"
+#include "core/data/task_pool.hpp"
 
 #include <fmt/format.h>
 #include <malloc.h>
@@ -94,14 +95,20 @@ class Versions {
   std::unique_ptr<data::Storage> storage_;
 };
 
-// Objects are read on until the mount has ended: `stop` is not the session's.
-data::OpenRemoteStore opener(Session& session, const std::optional<Place>& place,
-                             const std::stop_token& stop) {
-  if (!place) return {};
+// Where objects are read from. They are read on until the mount has ended: `stop` is not the
+// session's. nullptr if there is no remote.
+std::shared_ptr<data::Storage> storage_of(Session& session, const std::optional<Place>& place,
+                                          const std::stop_token& stop) {
+  if (!place) return nullptr;
   StorageOptions options = storage_options(session);
   options.http.stop = stop;
-  std::shared_ptr<data::Storage> storage =
-      open_storage(place->url, session.project().root, options);
+  return open_storage(place->url, session.project().root, options);
+}
+
+data::OpenRemoteStore opener(Session& session, const std::optional<Place>& place,
+                             const std::shared_ptr<data::Storage>& storage,
+                             const std::stop_token& stop) {
+  if (!storage) return {};
   const fs::path cache = data::remote_cache(session.project().cache(), *storage);
   return [storage, cache, stop, name = place->name] {
     return with_context(fmt::format("while using remote '{}'", name), [&] {
@@ -253,10 +260,13 @@ void serve_mount(Session& session, const MountRequest& request) {
   auto local = local_store(session);
   const bool here = local->has(version);
   data::ChunkCache cache(session.project().cache() / "mount", request.cache_bytes);
+  const auto storage = storage_of(session, place, end_of_reads.get_token());
   data::FetchOptions options;
   options.patience = 2 * http_options(session).stall_timeout;
+  options.threads =
+      std::max(data::choose_threads(0), storage ? std::min(storage->parallel_reads(), 16u) : 1);
   data::ChunkFetcher objects(std::move(local), &cache,
-                             opener(session, place, end_of_reads.get_token()), options);
+                             opener(session, place, storage, end_of_reads.get_token()), options);
   data::MountView view(objects, fs::path(request.name.dataset.path).filename().native());
   view.show(version, versions.time_of(version));
   if (!here) objects.warm_up();

@@ -17,7 +17,10 @@ using std::chrono::milliseconds;
 
 constexpr std::uint64_t max_range = 2u << 20, max_gap = 64 * 1024;
 constexpr std::uint64_t first_neighbourhood = 256 * 1024;
+constexpr std::uint64_t least_range = 256 * 1024;
+constexpr milliseconds slow_range{4'000}, quick_range{1'000};
 constexpr std::size_t max_streams = 16;
+constexpr std::size_t most_damaged = 1u << 16;
 constexpr std::size_t each_costs = 256; // to be remembered, beside its bytes
 constexpr std::size_t local_job = 1u << 20;
 constexpr milliseconds first_pause{500}, longest_pause{10'000}, between_openings{2'000};
@@ -66,6 +69,7 @@ std::shared_ptr<ObjectStore> ChunkFetcher::local() const {
 void ChunkFetcher::use_local(std::shared_ptr<ObjectStore> local) {
   const std::lock_guard lock(remote_mutex_);
   local_ = std::move(local);
+  damaged_.clear();
 }
 
 ChunkFetcher::Chunk ChunkFetcher::remembered(const Digest& id) {
@@ -87,17 +91,29 @@ void ChunkFetcher::remember(const Digest& id, Chunk chunk) {
   }
 }
 
+bool ChunkFetcher::is_damaged(const Digest& id) const {
+  const std::lock_guard lock(remote_mutex_);
+  return damaged_.contains(id);
+}
+
+void ChunkFetcher::set_damaged(const Digest& id) {
+  const std::lock_guard lock(remote_mutex_);
+  if (damaged_.size() >= most_damaged) damaged_.clear();
+  damaged_.insert(id);
+}
+
 // nullptr if it is neither in the store nor in the cache. What is damaged in the store is looked
 // for elsewhere, and is the error only if there is no elsewhere.
 ChunkFetcher::Chunk ChunkFetcher::from_here(const Digest& id) {
   auto plain = std::make_shared<Bytes>();
-  if (const auto store = local(); store->has(id)) {
+  if (const auto store = local(); store->has(id) && !is_damaged(id)) {
     try {
       store->read(id, *plain);
       return plain;
     } catch (const Error& error) {
       const bool elsewhere = (cache_ != nullptr && cache_->has(id)) || open_remote_;
       if (!elsewhere) throw;
+      set_damaged(id);
       log_warning(fmt::format("{}; it is read from the remote", error.message()));
     }
   }
@@ -132,7 +148,7 @@ ChunkFetcher::Chunk ChunkFetcher::get(const Digest& id) {
 }
 
 ChunkFetcher::Chunk ChunkFetcher::wait(const Digest& id, const std::shared_ptr<Slot>& slot) {
-  const auto deadline = Clock::now() + options_.patience;
+  const auto begun = Clock::now();
   std::unique_lock lock(mutex_);
   if (slot->ahead != 0 && !slot->done) { // somebody waits now: to the front
     const auto job = std::find_if(ahead_.begin(), ahead_.end(), [&](const Job& queued) {
@@ -150,7 +166,7 @@ ChunkFetcher::Chunk ChunkFetcher::wait(const Digest& id, const std::shared_ptr<S
     if (stopping_) throw Error(ErrorKind::interrupted, "interrupted");
     if (cancellation != nullptr && (*cancellation)())
       throw Error(ErrorKind::interrupted, "interrupted");
-    if (Clock::now() > deadline) {
+    if (Clock::now() > std::max(begun, last_arrival_) + options_.patience) {
       lock.unlock();
       const Error late(ErrorKind::unreachable,
                        fmt::format("object '{}' did not come within {}", id.short_hex(),
@@ -220,7 +236,7 @@ std::size_t ChunkFetcher::read_ahead(std::span<const Ref> chunks, bool remote_on
       const Location& next = *wanted.location;
       const bool joins = next.pack == first.pack && next.entry.offset >= end_of(last) &&
                          next.entry.offset <= end_of(last) + max_gap &&
-                         end_of(next) - first.entry.offset <= max_range;
+                         end_of(next) - first.entry.offset <= range_limit_.load();
       if (!joins) send(range);
     }
     range.push_back(std::move(wanted));
@@ -264,6 +280,7 @@ void ChunkFetcher::run(Job job) {
       }
     } catch (const Error& error) { // one by one then: what is here by now is found
       remote_failed(error);
+    } catch (const std::exception&) { // no memory for a range
     }
   }
   for (const Wanted& wanted : job)
@@ -277,8 +294,15 @@ void ChunkFetcher::read_range(const Job& job, RemoteStore& remote) {
   thread_local Bytes range;
   const std::uint64_t start = job.front().location->entry.offset;
   range.resize(static_cast<std::size_t>(end_of(*job.back().location) - start));
+  const auto begun = Clock::now();
   range.resize(remote.storage().read(pack_name(job.front().location->pack), start, range));
   remote_answered();
+  // Over a slow line smaller ranges, so that what is waited for comes in time.
+  const auto took = Clock::now() - begun;
+  if (took > slow_range)
+    range_limit_ = std::max(range_limit_ / 2, least_range);
+  else if (took < quick_range)
+    range_limit_ = std::min(range_limit_ * 2, max_range);
   for (const Wanted& wanted : job) {
     const PackEntry& entry = wanted.location->entry;
     const auto offset = static_cast<std::size_t>(entry.offset - start) + entry_header_size;
@@ -306,12 +330,13 @@ void ChunkFetcher::fetch_one(const Wanted& wanted) {
       finish(wanted, std::move(chunk));
       return;
     }
+    auto plain = std::make_shared<Bytes>();
     if (!open_remote_) {
-      Bytes ignored;
-      local()->read(wanted.id, ignored); // throws the error that says how to fetch it
+      local()->read(wanted.id, *plain); // as a rule throws the error that says how to fetch it
+      finish(wanted, std::move(plain));
+      return;
     }
     check_remote_rests();
-    auto plain = std::make_shared<Bytes>();
     const auto attempt = [&](RemoteStore& remote) {
       const auto location = remote.find(wanted.id);
       if (!location)
@@ -359,7 +384,8 @@ std::uint64_t ChunkFetcher::neighbourhood(const Location& location) {
   });
   Stream now{location.pack, 0, 0};
   if (stream != streams_.end()) {
-    now.size = stream->size == 0 ? first_neighbourhood : std::min(4 * stream->size, max_range);
+    now.size =
+        stream->size == 0 ? first_neighbourhood : std::min(4 * stream->size, range_limit_.load());
     streams_.erase(stream);
   } else if (streams_.size() >= max_streams) {
     streams_.pop_front();
@@ -421,7 +447,10 @@ void ChunkFetcher::finish(const Wanted& wanted, Chunk chunk, std::optional<Error
     slot.done = true;
     ahead_bytes_ -= slot.ahead;
     on_the_way_.erase(wanted.id);
-    if (slot.chunk) remember(wanted.id, slot.chunk);
+    if (slot.chunk) {
+      remember(wanted.id, slot.chunk);
+      last_arrival_ = Clock::now();
+    }
   }
   ready_.notify_all();
 }

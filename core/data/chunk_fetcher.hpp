@@ -23,6 +23,7 @@
 #include <span>
 #include <thread>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace mlp::data {
@@ -34,7 +35,8 @@ struct FetchOptions {
   std::size_t memory = 72u << 20; // of plain objects that are kept
   std::size_t ahead = 32u << 20;  // of objects that are being read ahead, at most
   unsigned threads = 8;           // reads at a time
-  // How long one read waits before it fails as unreachable; the fetch itself goes on.
+  // How long a read waits while nothing arrives before it fails as unreachable; the fetch itself
+  // goes on.
   std::chrono::milliseconds patience{60'000};
 };
 
@@ -99,9 +101,11 @@ class ChunkFetcher final : public ObjectSource {
   using Job = std::vector<Wanted>; // of one pack, in the order in which they lie, or local ones
 
   [[nodiscard]] std::shared_ptr<ObjectStore> local() const;
-  [[nodiscard]] Chunk remembered(const Digest& id); // with mutex_ held
-  void remember(const Digest& id, Chunk chunk);     // with mutex_ held
-  [[nodiscard]] Chunk from_here(const Digest& id);  // store and cache
+  [[nodiscard]] Chunk remembered(const Digest& id);      // with mutex_ held
+  void remember(const Digest& id, Chunk chunk);          // with mutex_ held
+  [[nodiscard]] Chunk from_here(const Digest& id);       // store and cache
+  [[nodiscard]] bool is_damaged(const Digest& id) const; // here, as was found before
+  void set_damaged(const Digest& id);
   [[nodiscard]] Chunk wait(const Digest& id, const std::shared_ptr<Slot>& slot);
   void work();
   void run(Job job);
@@ -119,12 +123,14 @@ class ChunkFetcher final : public ObjectSource {
   const FetchOptions options_;
 
   std::atomic<unsigned> readers_{0};
+  std::atomic<std::uint64_t> range_limit_{2u << 20}; // of one read of the remote
 
   std::mutex mutex_;
   std::condition_variable work_, ready_;
   std::unordered_map<Digest, std::shared_ptr<Slot>> on_the_way_;
   std::deque<Job> urgent_, ahead_;
   std::size_t ahead_bytes_ = 0;
+  std::chrono::steady_clock::time_point last_arrival_{};
   bool stopping_ = false;
   std::list<std::pair<Digest, Chunk>> memory_; // most recently used first
   std::unordered_map<Digest, std::list<std::pair<Digest, Chunk>>::iterator> in_memory_;
@@ -141,6 +147,7 @@ class ChunkFetcher final : public ObjectSource {
   std::mutex open_mutex_;           // held while the remote is opened
   mutable std::mutex remote_mutex_; // over all below but threads_
   std::shared_ptr<ObjectStore> local_;
+  std::unordered_set<Digest> damaged_; // in the local store
   std::shared_ptr<RemoteStore> remote_;
   std::chrono::steady_clock::time_point opened_{};
   std::chrono::steady_clock::time_point rests_until_{};

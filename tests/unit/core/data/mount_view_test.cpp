@@ -1,6 +1,7 @@
 // A version as a mount sees it, without a mount: names, bytes at any place, and what happens when
 // the remote fails, comes back, or lies.
 #include "core/base/error.hpp"
+#include "core/base/log.hpp"
 #include "core/data/dataset.hpp"
 #include "core/data/manifest_builder.hpp"
 #include "core/data/mount_view.hpp"
@@ -462,4 +463,49 @@ TEST_CASE("a directory that claims what it does not hold is refused") {
   inner.level = 2; // its children are leaves
   inner.children = {{"f", good, {1, 0, 0}}};
   REQUIRE(kind_of([&] { show(inner, 1); }) == ErrorKind::integrity);
+}
+
+TEST_CASE("what is damaged in the local store is read from the remote, and told of once") {
+  World world;
+  const std::string noise = test::noise_text(300'000, 33);
+  test::write(world.data() / "file", noise);
+  const Digest version = world.push();
+  for (const auto& pack : fs::directory_iterator(world.project.objects() / "packs")) {
+    std::string bytes = read_file(pack.path());
+    if (bytes.size() < 250'000) continue; // the nodes
+    for (std::size_t at = 1000; at < bytes.size() - 20'000; at += 10'000)
+      bytes[at] = static_cast<char>(bytes[at] ^ 1);
+    fs::permissions(pack.path(), fs::perms::owner_write, fs::perm_options::add);
+    write_file_atomic(pack.path(), bytes);
+  }
+  const auto local = std::make_shared<ObjectStore>(world.project.objects());
+  struct Counts final : LogSink {
+    std::atomic<int> warnings{0};
+    void log(LogLevel level, std::string_view) override {
+      if (level == LogLevel::warning) ++warnings;
+    }
+  } counts;
+  set_log_sink(&counts);
+  std::string text;
+  {
+    ChunkCache cache(world.folder.path() / "cache", 1u << 30);
+    ChunkFetcher objects(local, &cache, world.opener(), {.memory = 1});
+    MountView view(objects, "data");
+    view.show(version, wall_now());
+    for (int i = 0; i < 3; ++i) {
+      text.clear();
+      const auto file = view.open(view.look_up(root_node, "file")->node);
+      for (const auto& piece : file->read(0, UINT64_MAX))
+        text += text_of(piece.bytes);
+    }
+  }
+  set_log_sink(nullptr);
+  REQUIRE(text == noise);
+  REQUIRE(counts.warnings > 0);
+  REQUIRE(counts.warnings < 15); // once a chunk
+  ChunkFetcher alone(local, nullptr, {});
+  MountView view(alone, "data");
+  view.show(version, wall_now());
+  const auto file = view.open(view.look_up(root_node, "file")->node);
+  REQUIRE(kind_of([&] { (void)file->read(0, UINT64_MAX); }) == ErrorKind::integrity);
 }
