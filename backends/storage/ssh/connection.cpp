@@ -181,6 +181,7 @@ void SshConnection::send_frame(const FrameHeader& header, ByteSpan payload) {
   std::size_t sent = 0;
   const std::size_t total = raw.size() + payload.size();
   auto progress = Clock::now();
+  bool closed = false;
   while (sent < total) {
     {
       const std::lock_guard lock(mutex_);
@@ -204,14 +205,18 @@ void SshConnection::send_frame(const FrameHeader& header, ByteSpan payload) {
     if (n < 0 && errno == EINTR) continue;
     pollfd fds[2] = {{socket_.fd(), POLLOUT, 0}, {broken_.fd(), POLLIN, 0}};
     if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-      fds[0].fd = -1; // ssh has gone: the reader will say why, within the bounds of its own
+      fds[0].fd = -1; // ssh has gone, and the reader will say why; or it only takes no more
+      if (std::exchange(closed, true))
+        fail({Error(ErrorKind::unreachable,
+                    fmt::format("host '{}' takes no more data", place_.host)),
+              true});
     } else {
       const std::lock_guard lock(mutex_);
       if (since(std::max(progress, heard_)) > options_.stall_timeout ||
           since(progress) > answer_patience)
         fail_locked({stalled(), true});
     }
-    ::poll(fds, 2, poll_timeout(options_.stall_timeout));
+    ::poll(fds, 2, poll_timeout(closed ? 5s : options_.stall_timeout));
   }
 }
 
