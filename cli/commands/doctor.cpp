@@ -162,8 +162,8 @@ void run(Session& session) {
                                  "libgit2-1.5", "runs do not record the commit"));
   checks.push_back(check_library("libcurl", {"libcurl.so.4", "libcurl-gnutls.so.4"}, "libcurl4",
                                  "s3: and http: remotes are not reached"));
-  checks.push_back(check_library("libfuse", {"libfuse3.so.3"}, "libfuse3-3 fuse3",
-                                 "datasets are not mounted"));
+  checks.push_back(
+      check_library("libfuse", {"libfuse3.so.3"}, "libfuse3-3 fuse3", "datasets are not mounted"));
   checks.push_back(check_gpu());
   checks.push_back(guarded("settings", [&] {
     static_cast<void>(session.settings());
