@@ -282,7 +282,7 @@ std::optional<PackIndexSet::Place> PackIndexSet::locate(const Files& files,
 
 std::optional<Location> PackIndexSet::find(const Digest& id) const {
   const auto files = this->files();
-  if (auto place = locate(*files, id)) return std::move(place->location);
+  if (auto place = locate(*files, id)) return place->location;
   return std::nullopt;
 }
 

@@ -134,7 +134,7 @@ class Pusher final : public ObjectVisitor {
                   fmt::format("object '{}' is not in the local store", id.short_hex()))
           .with_hint(
               "run 'mlp data verify' to see what is missing; 'mlp data add' stores it again");
-    return *std::move(location);
+    return *location;
   }
 
   void plan_batch() {
