@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::uint64_t least_segment = 2u << 20, most_segment = 2ull << 30;
 constexpr std::size_t most_places = 1u << 20; // some 80 MB of memory
+constexpr std::size_t segment_places = most_places / 16;
 constexpr std::chrono::seconds rest{60};
 constexpr std::string_view suffix = ".cache";
 constexpr std::size_t digits = 20;
@@ -30,8 +31,8 @@ std::uint64_t key_of(const Digest& id) {
   return key;
 }
 
+// Two parts in one call; a short write counts as a failed one.
 bool write_whole(int fd, ByteSpan header, ByteSpan stored, std::uint64_t offset) {
-  // Two parts in one call; what a short write leaves is written alone.
   struct iovec parts[2] = {{const_cast<std::byte*>(header.data()), header.size()},
                            {const_cast<std::byte*>(stored.data()), stored.size()}};
   const ssize_t n = ::pwritev(fd, parts, 2, static_cast<off_t>(offset));
@@ -156,7 +157,8 @@ void ChunkCache::add(const PackEntry& entry, ByteSpan stored) {
   try {
     const std::lock_guard lock(mutex_);
     if (places_.contains(key) || std::chrono::steady_clock::now() < rests_until_) return;
-    if (!open_ || write_offset_ >= segment_bytes_) start_segment();
+    if (!open_ || write_offset_ >= segment_bytes_ || open_->keys.size() >= segment_places)
+      start_segment();
     segment = open_;
     offset = write_offset_;
     write_offset_ += entry_header_size + stored.size();
@@ -172,11 +174,13 @@ void ChunkCache::add(const PackEntry& entry, ByteSpan stored) {
   const int code = errno;
   const std::lock_guard lock(mutex_);
   if (written) {
+    const auto held = segments_.find(segment->number);
+    if (held == segments_.end() || held->second != segment) return; // it was dropped meanwhile
     places_[key] = {segment->number, static_cast<std::uint32_t>(offset), entry.stored_size};
     segment->keys.push_back(key);
     return;
   }
-  open_.reset(); // what comes after a gap could not be found again
+  if (open_ == segment) open_.reset(); // what comes after a gap could not be found again
   if (std::chrono::steady_clock::now() < rests_until_) return;
   rests_until_ = std::chrono::steady_clock::now() + rest;
   log_warning(fmt::format("nothing is kept in the cache '{}' for a minute: {}", directory_.native(),
@@ -189,10 +193,9 @@ void ChunkCache::start_segment() {
   auto segment = std::make_shared<Segment>();
   std::uint64_t number = there.empty() ? 1 : there.back().first + 1;
   int fd = -1;
-  for (int attempt = 0; attempt < 100 && fd < 0; ++attempt, ++number) {
+  for (int attempt = 0; attempt < 100; ++attempt, ++number) {
     fd = ::open(path_of(number).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd >= 0) break;
-    if (errno != EEXIST) break;
+    if (fd >= 0 || errno != EEXIST) break;
   }
   if (fd < 0) throw system_error(errno, "write", path_of(number).native());
   segment->number = number;
@@ -203,14 +206,14 @@ void ChunkCache::start_segment() {
   write_offset_ = pack_header_size;
 }
 
-// Removes the oldest files until `room` more bytes keep to the limit.
+// Removes the oldest files until `room` more bytes, and another file's places, keep to the limits.
 void ChunkCache::drop_oldest(std::uint64_t room) {
   const auto there = segments_on_disk();
   std::uint64_t total = room;
   for (const auto& [number, size] : there)
     total += size;
   for (const auto& [number, size] : there) {
-    if (total <= limit_ && places_.size() <= most_places) break;
+    if (total <= limit_ && places_.size() + segment_places <= most_places) break;
     if (open_ && open_->number == number) continue;
     std::error_code ignored;
     fs::remove(path_of(number), ignored);

@@ -469,6 +469,8 @@ std::shared_ptr<RemoteStore> ChunkFetcher::remote(bool fresh) {
   {
     const std::lock_guard lock(remote_mutex_);
     if (remote_ && (!fresh || opened_ > asked)) return remote_;
+    // Who waited for another's attempt that failed does not try in turn.
+    if (pause_.count() != 0 && rests_until_ - pause_ > asked) throw Error(*reason_);
   }
   try {
     std::shared_ptr<RemoteStore> opened = open_remote_();

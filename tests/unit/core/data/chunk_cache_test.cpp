@@ -79,6 +79,20 @@ TEST_CASE("the cache keeps to its limit and lets the oldest go first") {
   REQUIRE_FALSE(none.has(object(10, 1).entry.id));
 }
 
+TEST_CASE("a file of the cache holds only so many objects, however small they are") {
+  const TemporaryDirectory folder("mlp-cache-");
+  ChunkCache cache(folder.path(), 1u << 30);
+  Stored one = object(1, 1);
+  for (std::uint32_t i = 0; i < 70'000; ++i) {
+    one.entry.id.bytes[0] = static_cast<std::uint8_t>(i);
+    one.entry.id.bytes[1] = static_cast<std::uint8_t>(i >> 8);
+    one.entry.id.bytes[2] = static_cast<std::uint8_t>(i >> 16);
+    cache.add(one.entry, one.bytes);
+  }
+  const auto files = std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator());
+  REQUIRE(files == 2);
+}
+
 TEST_CASE("no damage of the cache's files is ever served") {
   const TemporaryDirectory folder("mlp-cache-");
   {

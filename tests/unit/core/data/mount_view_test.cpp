@@ -360,6 +360,31 @@ TEST_CASE("what was read is read again without the remote, and the rest when it 
   REQUIRE(reader.read("unseen/x") == noise.substr(1000));
 }
 
+TEST_CASE("many reads that wait for a remote that cannot be opened share one attempt") {
+  World world;
+  std::atomic<int> attempts{0};
+  ChunkFetcher objects(std::make_shared<ObjectStore>(world.folder.path() / "no-store"), nullptr,
+                       [&]() -> std::shared_ptr<RemoteStore> {
+                         ++attempts;
+                         std::this_thread::sleep_for(300ms);
+                         throw Error(ErrorKind::unreachable, "the place is away");
+                       });
+  std::atomic<int> failed{0};
+  std::vector<std::thread> readers;
+  for (std::uint64_t i = 0; i < 6; ++i)
+    readers.emplace_back([&, i] {
+      try {
+        (void)objects.get(sha256(test::noise(10, i)));
+      } catch (const Error& error) {
+        if (error.kind() == ErrorKind::unreachable) ++failed;
+      }
+    });
+  for (auto& reader : readers)
+    reader.join();
+  REQUIRE(failed == 6);
+  REQUIRE(attempts <= 2);
+}
+
 TEST_CASE("a read that waits for a remote that stalls ends when it is cancelled, or in time") {
   World world;
   test::write(world.data() / "a", test::noise_text(100'000, 1));
