@@ -5,44 +5,39 @@
 #include "core/data/manifest_builder.hpp"
 #include "core/data/manifest_reader.hpp"
 
+#include <optional>
+
 namespace mlp::data {
 
 namespace {
 
-class Selecting {
- public:
-  Selecting(ObjectSource& source, ObjectSink& sink) : source_(source), sink_(sink) {}
-
-  // What of a directory is selected, without a name. `rules` has been told of it.
-  Entry select(const Entry& directory, IgnoreRules& rules, std::size_t depth) {
-    if (depth > max_directory_depth)
-      throw Error(ErrorKind::integrity, "directories are nested too deep");
-    TreeBuilder builder(sink_);
-    DirectoryReader reader(source_, directory);
-    while (auto entry = reader.next()) {
-      const bool folder = entry->type == EntryType::directory;
-      if (rules.ignores(entry->name, folder)) { // the rules are turned round: it is selected
-        builder.add(*std::move(entry));
-        any_ = true;
-      } else if (folder) {
-        rules.enter(entry->name, {});
-        const bool before = std::exchange(any_, false);
-        Entry part = select(*entry, rules, depth + 1);
-        rules.leave();
-        part.name = entry->name;
-        if (any_) builder.add(std::move(part));
-        any_ = any_ || before;
-      }
+// What of a directory is selected, without a name; nullopt if nothing is. `rules` has been told of
+// it.
+std::optional<Entry> select(ObjectSource& source, const Entry& directory, IgnoreRules& rules,
+                            ObjectSink& sink, std::size_t depth) {
+  if (depth > max_directory_depth)
+    throw Error(ErrorKind::integrity, "directories are nested too deep");
+  TreeBuilder builder(sink);
+  DirectoryReader reader(source, directory);
+  bool any = false;
+  while (auto entry = reader.next()) {
+    const bool folder = entry->type == EntryType::directory;
+    std::optional<Entry> part;
+    if (rules.ignores(entry->name, folder)) { // the rules are turned round: it is selected
+      part = std::move(*entry);
+    } else if (folder) {
+      rules.enter(entry->name, {});
+      part = select(source, *entry, rules, sink, depth + 1);
+      rules.leave();
+      if (part) part->name = std::move(entry->name);
     }
-    return builder.finish();
+    if (!part) continue;
+    builder.add(*std::move(part));
+    any = true;
   }
-  [[nodiscard]] bool any() const { return any_; }
-
- private:
-  ObjectSource& source_;
-  ObjectSink& sink_;
-  bool any_ = false;
-};
+  if (!any) return std::nullopt;
+  return builder.finish();
+}
 
 } // namespace
 
@@ -50,14 +45,13 @@ Digest select_files(ObjectSource& source, const Entry& root, const std::vector<I
                     ObjectSink& sink) {
   if (root.type != EntryType::directory)
     throw Error(ErrorKind::usage, "the dataset is one file: there is no part to choose");
-  Selecting selecting(source, sink);
   IgnoreRules rules;
   rules.enter("", only);
-  const Entry part = selecting.select(root, rules, 0);
-  if (!selecting.any())
+  const auto part = select(source, root, rules, sink, 0);
+  if (!part)
     throw Error(ErrorKind::not_found, "no file of that version matches")
         .with_hint("mlp data ls NAME@VERSION lists its files");
-  return sink.put(PackKind::meta, encode_manifest(part));
+  return sink.put(PackKind::meta, encode_manifest(*part));
 }
 
 } // namespace mlp::data

@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t fewest_digits = 4;
 constexpr std::size_t listed_at_once = 1000;
 
-bool is_hex(std::string_view text) {
+bool is_hex(std::string_view text) noexcept {
   return std::ranges::all_of(
       text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
@@ -226,9 +226,7 @@ std::vector<Version> remote_versions(Storage& storage, const std::string& datase
   for (const std::string& name : names_below(storage, dataset_refs(dataset) + "versions/")) {
     const auto digest = version_name(name);
     if (!digest) continue;
-    const std::string ref = version_ref(dataset, *digest);
-    if (const auto text = storage.read_ref(ref))
-      all.push_back(parse_version(*digest, *text, ref + "' at '" + storage.location()));
+    if (auto version = remote_version(storage, dataset, *digest)) all.push_back(*version);
   }
   newest_first(all);
   return all;
@@ -253,12 +251,8 @@ std::optional<Digest> remote_tag(Storage& storage, const std::string& dataset,
 
 Tags remote_tags(Storage& storage, const std::string& dataset) {
   Tags all;
-  for (const std::string& name : names_below(storage, dataset_refs(dataset) + "tags/")) {
-    if (!is_tag(name)) continue;
-    const std::string ref = tag_ref(dataset, name);
-    if (const auto text = storage.read_ref(ref))
-      all.emplace(name, parse_pointer(*text, ref + "' at '" + storage.location()));
-  }
+  for (const std::string& name : names_below(storage, dataset_refs(dataset) + "tags/"))
+    if (const auto version = remote_tag(storage, dataset, name)) all.emplace(name, *version);
   return all;
 }
 
@@ -287,6 +281,10 @@ bool remove_remote_tag(Storage& storage, const std::string& dataset, const std::
     current = std::move(result.current);
   }
   return false;
+}
+
+bool is_fixed_version(std::string_view text) {
+  return parse_digest(text) || (text.size() >= fewest_digits && is_hex(text));
 }
 
 Digest resolve_version(std::string_view text, const LocalVersions& known, Storage* storage,

@@ -69,6 +69,8 @@ void publish_tag(Storage& storage, const std::string& dataset, const std::string
                  const Digest& version, bool force = false);
 bool remove_remote_tag(Storage& storage, const std::string& dataset, const std::string& tag);
 
+// Whether a text can only ever mean one version, being its digits, not a tag or "latest".
+[[nodiscard]] bool is_fixed_version(std::string_view text);
 // The version that `text` means: a tag, "latest" (of the remote), "sha256:<64 hex>", or at least
 // four of its first hexadecimal digits. `known` are asked first, then `storage` if it is given.
 // Throws Error: not_found, with the nearest tag; usage if the digits are those of several.
