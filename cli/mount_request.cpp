@@ -1,15 +1,13 @@
 // The words of `mlp data mount`, for it and for the process that it leaves behind.
 #include "cli/completers.hpp"
 #include "cli/mounting.hpp"
-#include "core/base/digest.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/config/settings.hpp"
 #include "core/data/mount_point.hpp"
+#include "core/data/versions.hpp"
 
 #include <fmt/format.h>
-
-#include <algorithm>
 
 namespace mlp {
 
@@ -25,12 +23,7 @@ std::optional<milliseconds> refresh_of(Session& session, const std::string& vers
     throw Error(ErrorKind::usage,
                 fmt::format("'{}' is no interval to refresh in", printable(*text)))
         .with_hint("such as 60s or 5m, from one second to a week");
-  const bool digits =
-      parse_digest(version) ||
-      (version.size() >= 4 && std::all_of(version.begin(), version.end(), [](char c) {
-         return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-       }));
-  if (digits)
+  if (data::is_fixed_version(version))
     throw Error(ErrorKind::usage, fmt::format("version '{}' never changes", version))
         .with_hint("follow a tag or 'latest', or leave --refresh out");
   return std::chrono::duration_cast<milliseconds>(*interval);

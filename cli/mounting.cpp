@@ -57,20 +57,10 @@ class Versions {
   [[nodiscard]] Digest resolve() {
     const std::string& text = name_.version;
     if (text.empty()) return datasets_.pinned(name_.dataset).digest;
-    if (follows_ && text != "latest") {
-      if (const auto tag =
-              storage_ ? data::remote_tag(*storage_, name_.dataset.name, text) : std::nullopt)
-        return *tag;
-    }
-    const data::LocalVersions known = datasets_.known(name_.dataset);
-    if (text != "latest" && storage_) {
-      try {
-        return data::resolve_version(text, known, nullptr, name_.dataset.name);
-      } catch (const Error& error) {
-        if (error.kind() != ErrorKind::not_found) throw;
-      }
-    }
-    return data::resolve_version(text, known, storage_.get(), name_.dataset.name);
+    if (follows_ && storage_)
+      if (const auto tag = data::remote_tag(*storage_, name_.dataset.name, text)) return *tag;
+    return data::resolve_version(text, datasets_.known(name_.dataset), storage_.get(),
+                                 name_.dataset.name);
   }
 
   // When the version was recorded: here, else at the remote; now, if nobody can say.
