@@ -311,13 +311,13 @@ std::optional<milliseconds> SshConnection::patience() {
 
 void SshConnection::read_until_failure() {
   std::vector<std::byte> buffer(read_bytes);
-  bool overdue = false; // only what is already here is still taken
+  bool drained = false; // nothing that has come is left to take: now silence counts
   while (true) {
     std::optional<milliseconds> wait;
     {
       const std::lock_guard lock(mutex_);
       if (failure_ || closing_) return;
-      if (overdue) {
+      if (drained) {
         wait = patience();
         if (failure_) return;
       } else {
@@ -329,11 +329,11 @@ void SshConnection::read_until_failure() {
                      {wake_.fd(), POLLIN, 0}};
     const int events = ::poll(fds, 3, poll_timeout(wait));
     if (events < 0 && errno != EINTR) throw system_error(errno, "wait for", "ssh");
-    overdue = events == 0;
+    drained = events == 0;
     if (fds[2].revents != 0) {
       std::uint64_t count = 0;
       [[maybe_unused]] const ssize_t n = ::read(wake_.fd(), &count, sizeof count);
-      overdue = true;
+      drained = true;
     }
     if (fds[1].revents != 0) read_standard_error();
     if (fds[0].revents == 0) continue;

@@ -17,13 +17,13 @@ std::shared_ptr<SshConnection> SshClient::current() {
   return connection_;
 }
 
-void SshClient::repeat(const std::function<void(SshConnection&)>& body) {
+void SshClient::repeat(const Body& body) {
   net::Retry retry(options_.retry, options_.stop);
   while (true) {
     const std::shared_ptr<SshConnection> connection = current();
     try {
       connection->wait_ready();
-      return body(*connection);
+      return body(connection);
     } catch (const Error& error) {
       if (!connection->failed_transiently() || !retry.again()) throw;
       log_info(fmt::format("connecting again: {}", error.message()));
@@ -32,16 +32,16 @@ void SshClient::repeat(const std::function<void(SshConnection&)>& body) {
 }
 
 std::shared_ptr<SshConnection> SshClient::connect() {
-  std::shared_ptr<SshConnection> connection;
-  repeat([&](SshConnection&) { connection = current(); });
-  return connection;
+  std::shared_ptr<SshConnection> greeted;
+  repeat([&](const auto& connection) { greeted = connection; });
+  return greeted;
 }
 
 data::Bytes SshClient::ask(const WireRequest& request, std::span<std::byte> into,
                            std::size_t* filled) {
   data::Bytes answer;
-  repeat([&](SshConnection& connection) {
-    const auto call = connection.start(request, into);
+  repeat([&](const auto& connection) {
+    const auto call = connection->start(request, into);
     const std::size_t n = call->finish();
     if (filled != nullptr) *filled = n;
     answer = call->answer();

@@ -33,7 +33,8 @@ class SshClient {
 
  private:
   // `body` with a greeted connection, until none is lost.
-  void repeat(const std::function<void(SshConnection&)>& body);
+  using Body = std::function<void(const std::shared_ptr<SshConnection>&)>;
+  void repeat(const Body& body);
   [[nodiscard]] std::shared_ptr<SshConnection> current();
 
   const SshPlace place_;

@@ -7,9 +7,8 @@
 // any number of `part` frames, whose payloads are to be put together, and one `done`, which ends
 // them, or with one `error`. Ids are never used again; id 0 is the connection itself.
 //
-//   hello     client: u32 highest version, u32 ms between signs of life; server: u32 version in
-//   use,
-//             sized text: its software
+//   hello     client: u32 highest version, u32 ms between signs of life
+//             server: u32 version in use, sized text: its software
 //   has       count, names                      -> for each: u8 there, and if so varint size
 //   read      name, varint offset, varint size  -> the bytes, fewer only at the object's end
 //   list      prefix, after, varint limit       -> u8 more, count, and for each: name, varint size
