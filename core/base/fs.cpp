@@ -214,18 +214,16 @@ void sync_directory(const fs::path& directory) {
 
 namespace {
 
-// A clone appears under its name when it is whole. nullopt: the file system cannot.
-std::optional<bool> clone_file(int source, const fs::path& target) {
+// A clone appears under its name when it is whole. False if the file system cannot.
+bool clone_file(int source, const fs::path& target) {
   const int fd = ::open(target.parent_path().c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0444);
-  if (fd < 0) return std::nullopt;
+  if (fd < 0) return false;
   const File file(fd);
-  if (::ioctl(fd, FICLONE, source) != 0) return std::nullopt;
+  if (::ioctl(fd, FICLONE, source) != 0) return false;
   if (::fsync(fd) != 0) throw system_error(errno, "sync", target.native());
   const std::string name = fmt::format("/proc/self/fd/{}", fd);
-  if (::linkat(AT_FDCWD, name.c_str(), AT_FDCWD, target.c_str(), AT_SYMLINK_FOLLOW) == 0 ||
-      errno == EEXIST)
-    return true;
-  return std::nullopt;
+  return ::linkat(AT_FDCWD, name.c_str(), AT_FDCWD, target.c_str(), AT_SYMLINK_FOLLOW) == 0 ||
+         errno == EEXIST;
 }
 
 // Whether a link of the file in that folder can be read by whom a new file there could be.
@@ -269,9 +267,9 @@ FileLock::FileLock(const fs::path& path, std::string_view what, std::chrono::mil
   file_ = open_file(path, O_RDWR | O_CREAT, 0644, "lock");
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   while (::flock(file_.fd(), (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {
-    throw_if_stopped(stop);
     if (errno == EINTR) continue;
     if (errno != EWOULDBLOCK) throw system_error(errno, "lock", path.native());
+    throw_if_stopped(stop);
     if (std::chrono::steady_clock::now() >= deadline)
       throw Error(ErrorKind::conflict, fmt::format("{} is in use by another mlp command", what))
           .with_hint("wait for it to end, then run this command again");
