@@ -32,6 +32,40 @@ bool is_blank(std::string_view text) noexcept {
   return std::ranges::find(defaults.blanks, text) != defaults.blanks.end();
 }
 
+std::optional<int> year_of(std::string_view text) noexcept {
+  int year = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), year);
+  if (text.size() != 4 || error != std::errc() || end != text.data() + 4) return std::nullopt;
+  return year >= 1000 && year < 3000 ? std::optional(year) : std::nullopt;
+}
+
+bool is_number(std::string_view text) noexcept {
+  return number_of(text).has_value();
+}
+
+// "2019", "2020", ... beside text: two years or more, in steps of one size, and no other number.
+bool names_years(const std::vector<std::string>& fields) {
+  std::vector<int> years;
+  for (const std::string& field : fields) {
+    if (!is_number(field)) continue;
+    const auto year = year_of(field);
+    if (!year) return false;
+    years.push_back(*year);
+  }
+  if (years.size() < 2 || years[0] == years[1]) return false;
+  for (std::size_t i = 2; i < years.size(); ++i)
+    if (years[i] - years[i - 1] != years[1] - years[0]) return false;
+  return true;
+}
+
+// Whether the first record names the columns. `second` is empty if there is none.
+bool is_header(const std::vector<std::string>& first, const std::vector<std::string_view>& second) {
+  if (std::ranges::none_of(first, is_number)) return true;
+  return names_years(first) && std::ranges::any_of(second, [](std::string_view field) {
+           return is_number(field) && !year_of(field);
+         });
+}
+
 class Profiler {
  public:
   explicit Profiler(const ProfileOptions& options) : options_(options) {}
@@ -39,14 +73,15 @@ class Profiler {
   TableProfile run(CsvReader& reader) {
     std::vector<std::string_view> fields;
     if (!reader.next(fields)) return std::move(profile_);
-    profile_.header = std::ranges::none_of(
-        fields, [](std::string_view field) { return number_of(field).has_value(); });
-    for (std::size_t i = 0; i < fields.size(); ++i)
+    const std::vector<std::string> first(fields.begin(), fields.end());
+    bool more = reader.next(fields);
+    profile_.header = is_header(first, more ? fields : std::vector<std::string_view>());
+    for (std::size_t i = 0; i < first.size(); ++i)
       profile_.columns.push_back(
-          {.name = profile_.header ? column_name(fields[i], i) : fmt::format("column_{}", i + 1)});
-    hashes_.resize(fields.size());
-    if (!profile_.header) row(fields);
-    while (reader.next(fields)) {
+          {.name = profile_.header ? column_name(first[i], i) : fmt::format("column_{}", i + 1)});
+    hashes_.resize(first.size());
+    if (!profile_.header) row({first.begin(), first.end()});
+    for (; more; more = reader.next(fields)) {
       if (profile_.rows >= options_.max_rows) {
         profile_.ended = false;
         break;

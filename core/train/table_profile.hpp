@@ -32,7 +32,7 @@ struct TableProfile {
   std::vector<ColumnProfile> columns;
   std::vector<std::vector<std::string>> first_rows; // as in the file
   std::int64_t rows = 0;
-  bool header = true; // false: the first record has a number, so it is a row
+  bool header = true; // false: the first record is a row
   bool ended = true;  // false: there are more rows than max_rows
 };
 
@@ -46,9 +46,10 @@ struct ProfileOptions {
 // The delimiter of ',', ';', tab and '|' that is in the first line most often; ',' if none is.
 [[nodiscard]] char guess_delimiter(std::string_view head) noexcept;
 
-// The first record is the header, unless one of its fields is a number. Memory: a record, and per
-// column up to kMostDistinct hashes. Blocks. Throws Error(config) with the line for a
-// record of another number of fields than the first, and what CsvReader throws.
+// The first record is the header, unless one of its fields is a number; years in steps of one size
+// ("country", "2019", "2020") are a header too, if the next record has a number that is no year.
+// Memory: a record, and per column up to kMostDistinct hashes. Blocks. Throws Error(config) with
+// the line for a record of another number of fields than the first, and what CsvReader throws.
 [[nodiscard]] TableProfile profile_table(std::unique_ptr<ByteSource> source,
                                          const ProfileOptions& options);
 
