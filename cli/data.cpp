@@ -3,7 +3,7 @@
 
 #include "backends/registry.hpp"
 #include "cli/completers.hpp"
-#include "cli/http_options.hpp"
+#include "cli/remote_options.hpp"
 #include "core/base/text.hpp"
 #include "core/config/project.hpp"
 #include "core/config/project_file.hpp"

@@ -3,7 +3,7 @@
 #include "cli/mounting.hpp"
 
 #include "backends/registry.hpp"
-#include "cli/http_options.hpp"
+#include "cli/remote_options.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
 #include "core/base/log.hpp"

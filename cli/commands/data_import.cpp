@@ -2,7 +2,7 @@
 #include "backends/registry.hpp"
 #include "cli/completers.hpp"
 #include "cli/data.hpp"
-#include "cli/http_options.hpp"
+#include "cli/remote_options.hpp"
 #include "core/base/error.hpp"
 #include "core/base/interrupt.hpp"
 #include "core/base/json.hpp"

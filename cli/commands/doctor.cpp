@@ -1,15 +1,20 @@
 // `mlp doctor`: is everything here that the work needs? Each check says what it found and what to
 // do.
+#include "backends/registry.hpp"
+#include "backends/storage/ssh/ssh_place.hpp"
 #include "cli/gpus.hpp"
+#include "cli/remote_options.hpp"
 #include "cli/session.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
 #include "core/base/library.hpp"
+#include "core/base/process.hpp"
 #include "core/base/text.hpp"
 #include "core/config/project.hpp"
 #include "core/config/project_file.hpp"
 #include "core/config/settings.hpp"
 #include "core/gpu/nvml.hpp"
+#include "core/net/url.hpp"
 
 #include <fmt/format.h>
 #include <sys/statvfs.h>
@@ -46,6 +51,32 @@ Check check_library(std::string name, std::initializer_list<const char*> files,
     check.remedy = error.hints().empty() ? "" : error.hints().front();
   }
   return check;
+}
+
+Check check_ssh(Session& session) {
+  const std::string program =
+      storage::split_words(session.settings().get_string("ssh.command")).front();
+  if (find_program(program)) return {.name = "ssh", .found = "found"};
+  return {.name = "ssh",
+          .verdict = Verdict::warning,
+          .found = fmt::format("missing: there is no program '{}': ssh: remotes are not reached",
+                               program),
+          .remedy = "install it: apt install openssh-client; or name another program: mlp config "
+                    "set ssh.command /path/to/ssh"};
+}
+
+// Whether a remote's URL and what leads there can be used; nothing is contacted.
+Check check_remote(Session& session, const std::string& name, const std::string& url) {
+  const auto storage = open_storage(url, session.project().root, storage_options(session));
+  if (net::parse_url(url).scheme == "ssh") {
+    Check ssh = check_ssh(session);
+    if (ssh.verdict != Verdict::ok)
+      return {.name = name,
+              .verdict = Verdict::failed,
+              .found = fmt::format("{}: {}", storage->location(), ssh.found),
+              .remedy = std::move(ssh.remedy)};
+  }
+  return {.name = name, .found = storage->location()};
 }
 
 // "4 with driver 580.65.06: 2 x H100 80GB HBM3, ?, T4"
@@ -136,6 +167,11 @@ void add_project_checks(Session& session, std::vector<Check>& checks) {
                      fmt::format("project '{}': {} datasets, {} tasks, {} remotes", file.name,
                                  file.datasets.size(), file.tasks.size(), file.remotes.size())};
   }));
+  if (checks.back().verdict == Verdict::ok)
+    for (const auto& remote : session.project_file().remotes) {
+      const std::string name = fmt::format("remote {}", remote.name);
+      checks.push_back(guarded(name, [&] { return check_remote(session, name, remote.value); }));
+    }
   checks.push_back(check_writable(*root));
   checks.push_back(guarded("disk", [&] { return check_disk(*root); }));
 }
@@ -164,6 +200,7 @@ void run(Session& session) {
                                  "s3: and http: remotes are not reached"));
   checks.push_back(
       check_library("libfuse", {"libfuse3.so.3"}, "libfuse3-3 fuse3", "datasets are not mounted"));
+  checks.push_back(guarded("ssh", [&] { return check_ssh(session); }));
   checks.push_back(check_gpu());
   checks.push_back(guarded("settings", [&] {
     static_cast<void>(session.settings());

@@ -1,6 +1,6 @@
 // `mlp remote add`: name a place where the team's data lies.
 #include "backends/registry.hpp"
-#include "cli/http_options.hpp"
+#include "cli/remote_options.hpp"
 #include "cli/session.hpp"
 #include "core/base/json.hpp"
 #include "core/config/edit.hpp"

@@ -2,6 +2,7 @@
 #include "core/base/process.hpp"
 
 #include "core/base/error.hpp"
+#include "core/base/text.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -216,6 +217,18 @@ unsigned long long process_start_time(pid_t pid) noexcept {
   char state = 0;
   unsigned long long start = 0;
   return read_stat(pid, state, start) ? start : 0;
+}
+
+std::optional<fs::path> find_program(const std::string& name) {
+  const auto runs = [](const fs::path& path) {
+    std::error_code code;
+    return fs::is_regular_file(path, code) && ::access(path.c_str(), X_OK) == 0;
+  };
+  if (name.find('/') != std::string::npos)
+    return runs(name) ? std::optional<fs::path>(name) : std::nullopt;
+  for (const std::string& folder : split(get_env("PATH").value_or("/bin:/usr/bin"), ':'))
+    if (fs::path path = fs::path(folder) / name; runs(path)) return path;
+  return std::nullopt;
 }
 
 fs::path this_executable() {

@@ -60,6 +60,9 @@ class Process {
 // Field 22 of /proc/PID/stat; 0 if there is no such process.
 [[nodiscard]] unsigned long long process_start_time(pid_t pid) noexcept;
 
+// The program that spawn() would start under this name; nullopt if there is none that we may run.
+[[nodiscard]] std::optional<fs::path> find_program(const std::string& name);
+
 // The path of this executable; "/proc/self/exe" if its file was replaced or removed since, which a
 // child can still start.
 [[nodiscard]] fs::path this_executable();

@@ -4,6 +4,7 @@
 #include "core/base/error.hpp"
 #include "core/base/library.hpp"
 #include "core/base/log.hpp"
+#include "core/base/process.hpp"
 #include "core/base/text.hpp"
 #include "core/data/mount_point.hpp"
 
@@ -437,10 +438,7 @@ void check_can_mount() {
         .with_hint("load the kernel's module: modprobe fuse")
         .with_hint("in a container: --device /dev/fuse --cap-add SYS_ADMIN");
   }
-  if (::geteuid() == 0) return;
-  std::string_view path = std::getenv("PATH") != nullptr ? std::getenv("PATH") : "";
-  for (const std::string& folder : split(path, ':'))
-    if (::access((folder + "/fusermount3").c_str(), X_OK) == 0) return;
+  if (::geteuid() == 0 || find_program("fusermount3")) return;
   throw Error(ErrorKind::not_found, "fusermount3 is not installed")
       .with_hint("install it: apt install fuse3");
 }

@@ -56,6 +56,16 @@ ErrorKind spawn_error(const ProcessSpec& spec) {
 
 } // namespace
 
+TEST_CASE("a program is found where a child of that name would be started from") {
+  const auto shell = find_program("sh");
+  REQUIRE(shell);
+  CHECK(shell->is_absolute());
+  CHECK(find_program(shell->native()) == shell);
+  CHECK_FALSE(find_program("no-such-program-anywhere"));
+  CHECK_FALSE(find_program("/etc"));
+  CHECK_FALSE(find_program("/etc/passwd"));
+}
+
 TEST_CASE("a program that cannot start is an error here, not an exit code there") {
   const TemporaryDirectory folder;
   write_file_atomic(folder.path() / "script", "#!/bin/sh\n", 0644);

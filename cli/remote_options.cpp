@@ -1,5 +1,5 @@
 // From the user's settings to the client's options.
-#include "cli/http_options.hpp"
+#include "cli/remote_options.hpp"
 
 #include "core/base/process.hpp"
 #include "core/config/settings.hpp"
