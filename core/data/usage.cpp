@@ -10,25 +10,27 @@ namespace {
 
 class Counting final : public ObjectVisitor {
  public:
-  Counting(ObjectStore& store, std::unordered_set<Digest>& before, const std::stop_token& stop)
-      : store_(store), before_(before), stop_(stop) {}
+  Counting(ObjectStore& store, PackMarks& before, const std::stop_token& stop)
+      : store_(store), before_(before), stop_(stop), own_(store.index()) {}
 
   bool enter(const Digest& node) override {
     throw_if_stopped(stop_);
-    return add(node, store_.find(node));
+    return add(node);
   }
-  void chunk(const Ref& ref) override { add(ref.id, store_.find(ref.id)); }
+  void chunk(const Ref& ref) override { add(ref.id); }
   void leave(const Digest&) override {}
 
   Usage usage;
 
  private:
   // False if it was counted in this version already.
-  bool add(const Digest& id, const std::optional<Location>& place) {
-    if (!own_.insert(id).second) return false;
+  bool add(const Digest& id) {
+    const PackMarks::Mark mark = own_.mark(id);
+    if (mark != PackMarks::Mark::fresh) return mark == PackMarks::Mark::missing;
+    const bool is_new = before_.mark(id) == PackMarks::Mark::fresh;
+    const auto place = store_.find(id);
+    if (!place) return true;
     ++usage.objects;
-    const bool is_new = before_.insert(id).second;
-    if (!place) return true; // reading it says that it is missing
     usage.distinct += place->entry.plain_size;
     usage.stored += place->entry.stored_size;
     if (is_new) usage.new_stored += place->entry.stored_size;
@@ -36,9 +38,9 @@ class Counting final : public ObjectVisitor {
   }
 
   ObjectStore& store_;
-  std::unordered_set<Digest>& before_;
+  PackMarks& before_;
   const std::stop_token& stop_;
-  std::unordered_set<Digest> own_;
+  PackMarks own_;
 };
 
 } // namespace

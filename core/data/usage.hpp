@@ -4,7 +4,6 @@
 #include "core/data/store.hpp"
 
 #include <stop_token>
-#include <unordered_set>
 
 namespace mlp::data {
 
@@ -15,17 +14,18 @@ struct Usage {
   std::uint64_t new_stored = 0;            // of those that no version counted before it has
 };
 
-// Counts versions one after the other. Memory: about 50 bytes a chunk, so 1 GB for a version of
-// 1.3 TB. Not thread-safe.
+// Counts versions one after the other. Memory: two bits for each object of the store. Not
+// thread-safe; `store` outlives it.
 class UsageCounter {
  public:
-  explicit UsageCounter(ObjectStore& store) : store_(store) {}
-  // The version's objects have to be in the store. Throws Error: not_found, integrity, interrupted.
+  explicit UsageCounter(ObjectStore& store) : store_(store), seen_(store.index()) {}
+  // The version's nodes have to be in the store; chunks that are not take no room. Throws Error:
+  // not_found, integrity, interrupted.
   [[nodiscard]] Usage count(const Digest& version, const std::stop_token& stop);
 
  private:
   ObjectStore& store_;
-  std::unordered_set<Digest> seen_; // in any version so far
+  PackMarks seen_; // in any version so far
 };
 
 } // namespace mlp::data
