@@ -1,6 +1,7 @@
 // What an ssh: URL means, what ssh is started with, and what its failures are called.
 #include "backends/storage/ssh/server.hpp"
 #include "backends/storage/ssh/ssh_place.hpp"
+#include "tests/conformance/storage_words.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -8,6 +9,7 @@
 
 using namespace mlp;
 using namespace mlp::storage;
+using test::kind_of;
 
 namespace {
 
@@ -22,16 +24,6 @@ std::vector<std::string> words_of(const std::string& url, const SshOptions& opti
 
 bool holds(const std::vector<std::string>& words, std::string_view word) {
   return std::ranges::find(words, word) != words.end();
-}
-
-ErrorKind refusal(const auto& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.kind();
-  }
-  FAIL("no error was thrown");
-  return ErrorKind::failed;
 }
 
 SshFailure end_of(const std::string& text, int code = 255, bool greeted = false) {
@@ -66,7 +58,7 @@ TEST_CASE("a URL that ssh or a shell could take for something else is refused") 
         "ssh://h/~", "ssh://h/~/", "ssh://h/~bob/x", "ssh://h/a%0ab", "ssh://u:secret@h/x",
         "ssh://h/x?y", "ssh://h/x#y", "ssh://h:0/x"}) {
     INFO(url);
-    CHECK(refusal([&] { (void)place_of(url); }) == ErrorKind::config);
+    CHECK(kind_of([&] { (void)place_of(url); }) == ErrorKind::config);
   }
 }
 
@@ -83,7 +75,7 @@ TEST_CASE("a served path is absolute or below the home") {
   CHECK(served_path("/~/a/b", "/home/ada") == "/home/ada/a/b");
   for (const char* path : {"", "x", "~/x", "%2", "/~/x", "/%00"}) {
     INFO(path);
-    CHECK(refusal([&] { (void)served_path(path, ""); }) == ErrorKind::config);
+    CHECK(kind_of([&] { (void)served_path(path, ""); }) == ErrorKind::config);
   }
 }
 
@@ -98,7 +90,7 @@ TEST_CASE("the remote program is one word, whatever the shell there") {
   CHECK(program("/a;b$c") == "'/a;b$c'");
   for (const char* text : {"", "-x", "a'b", "a!b", "a\\b", "a\nb"}) {
     INFO(text);
-    CHECK(refusal([&] { (void)program(text); }) == ErrorKind::config);
+    CHECK(kind_of([&] { (void)program(text); }) == ErrorKind::config);
   }
 }
 
@@ -109,7 +101,7 @@ TEST_CASE("the ssh command is words, with quotes and without a shell") {
   CHECK(split_words("ssh $HOME;x") == Words{"ssh", "$HOME;x"});
   for (const char* text : {"", "  ", "ssh 'x", "ssh \"x", "''"}) {
     INFO(text);
-    CHECK(refusal([&] { (void)split_words(text); }) == ErrorKind::config);
+    CHECK(kind_of([&] { (void)split_words(text); }) == ErrorKind::config);
   }
 }
 

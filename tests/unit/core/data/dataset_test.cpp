@@ -5,7 +5,8 @@
 #include "core/data/manifest_builder.hpp"
 #include "core/data/verify.hpp"
 #include "tests/conformance/memory_storage.hpp"
-#include "tests/unit/core/data/testing.hpp"
+#include "tests/conformance/storage_words.hpp"
+#include "tests/unit/core/data/place.hpp"
 
 #include <catch2/catch.hpp>
 #include <fcntl.h>
@@ -18,22 +19,10 @@
 
 using namespace mlp;
 using namespace mlp::data;
+using test::kind_of;
+using test::Place;
 
 namespace {
-
-// A project in a folder of its own, with one dataset at data/.
-struct Place {
-  TemporaryDirectory folder{"mlp-data-"};
-  config::Project project{fs::canonical(folder.path())};
-  DatasetName name{"set", "data"};
-
-  Place() {
-    test::write(project.file(), "name: t\ndatasets: {set: {path: data}}\n");
-    config::make_state_folders(project);
-  }
-  [[nodiscard]] fs::path data() const { return project.root / "data"; }
-  [[nodiscard]] Datasets open() const { return Datasets(project, no_progress(), {}, 2); }
-};
 
 void make_tree(const fs::path& root) {
   test::write(root / "a.txt", "hello");
@@ -48,16 +37,6 @@ void make_tree(const fs::path& root) {
   fs::create_symlink("/nowhere/at/all", root / "dangling");
   for (int i = 0; i < 200; ++i)
     test::write(root / fmt::format("many/{}", i), fmt::format("file {}", i));
-}
-
-ErrorKind kind_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.kind();
-  }
-  FAIL("no error was thrown");
-  return ErrorKind::failed;
 }
 
 // Past the tick of the file system's clock, so that the stat cache may trust what it saw.

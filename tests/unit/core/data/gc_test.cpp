@@ -1,10 +1,9 @@
 // Garbage collection on real stores: what roots need stays bit for bit, the rest goes, and others
 // may read and add meanwhile.
 #include "core/base/error.hpp"
-#include "core/data/dataset.hpp"
 #include "core/data/gc.hpp"
 #include "core/data/manifest_reader.hpp"
-#include "tests/unit/core/data/testing.hpp"
+#include "tests/unit/core/data/place.hpp"
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
@@ -19,18 +18,7 @@ using namespace mlp::data;
 
 namespace {
 
-struct Place {
-  TemporaryDirectory folder{"mlp-gc-"};
-  config::Project project{fs::canonical(folder.path())};
-  DatasetName name{"set", "data"};
-
-  Place() {
-    test::write(project.file(), "name: t\ndatasets: {set: {path: data}}\n");
-    config::make_state_folders(project);
-  }
-  [[nodiscard]] fs::path data() const { return project.root / "data"; }
-  [[nodiscard]] Datasets open() const { return Datasets(project, no_progress(), {}, 2); }
-  Digest add() const { return open().add(name, false).version; }
+struct Place : test::Place {
   [[nodiscard]] std::map<std::string, std::string> files_of(const Digest& version) const {
     const TemporaryDirectory target("mlp-gc-out-");
     open().export_to(version, target.path() / "out");

@@ -2,11 +2,11 @@
 // the remote fails, comes back, or lies.
 #include "core/base/error.hpp"
 #include "core/base/log.hpp"
-#include "core/data/dataset.hpp"
 #include "core/data/manifest_builder.hpp"
 #include "core/data/mount_view.hpp"
 #include "tests/conformance/memory_storage.hpp"
-#include "tests/unit/core/data/testing.hpp"
+#include "tests/conformance/storage_words.hpp"
+#include "tests/unit/core/data/place.hpp"
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
@@ -19,6 +19,7 @@
 using namespace mlp;
 using namespace mlp::data;
 using namespace std::chrono_literals;
+using test::kind_of;
 
 namespace {
 
@@ -66,20 +67,11 @@ class Moody final : public Storage {
 };
 
 // A project that pushes to the place, and the folder of another that only reads from there.
-struct World {
-  TemporaryDirectory folder{"mlp-mount-"};
+struct World : test::Place {
   Moody place;
-  config::Project project{fs::canonical(folder.path()) / "project"};
-  DatasetName name{"set", "data"};
-
-  World() {
-    test::write(project.file(), "name: t\ndatasets: {set: {path: data}}\n");
-    config::make_state_folders(project);
-  }
-  [[nodiscard]] fs::path data() const { return project.root / "data"; }
 
   Digest push() {
-    Datasets datasets(project, no_progress(), {}, 2);
+    Datasets datasets = open();
     const Digest version = datasets.add(name, false).version;
     RemoteStore remote(place, folder.path() / "index");
     static_cast<void>(datasets.push(name, remote, false, false));
@@ -152,16 +144,6 @@ struct Reader {
     }
   }
 };
-
-ErrorKind kind_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.kind();
-  }
-  FAIL("no error was thrown");
-  return ErrorKind::failed;
-}
 
 void make_random_tree(const fs::path& root, std::mt19937& random, int depth) {
   fs::create_directories(root);

@@ -1,9 +1,8 @@
 // Parts of versions: what patterns choose, and that the rest is neither read nor kept.
 #include "core/base/error.hpp"
-#include "core/data/dataset.hpp"
 #include "core/data/manifest_reader.hpp"
 #include "core/data/select.hpp"
-#include "tests/unit/core/data/testing.hpp"
+#include "tests/unit/core/data/place.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -14,16 +13,9 @@ using namespace mlp::data;
 
 namespace {
 
-struct Place {
-  TemporaryDirectory folder{"mlp-select-"};
-  config::Project project{fs::canonical(folder.path())};
-  DatasetName name{"set", "data"};
-  Datasets datasets{project, no_progress(), {}, 2};
+struct Place : test::Place {
+  Datasets datasets = open();
 
-  Place() {
-    test::write(project.file(), "name: t\ndatasets: {set: {path: data}}\n");
-    config::make_state_folders(project);
-  }
   std::set<std::string> selected(const std::string& patterns) {
     const Digest version = datasets.pinned(name).digest;
     const Digest part = datasets.select(version, parse_ignore(patterns), nullptr);
@@ -47,7 +39,7 @@ using Paths = std::set<std::string>;
 
 TEST_CASE("patterns choose files and folders as .mlpignore would leave them out") {
   Place place;
-  const fs::path data = place.project.root / "data";
+  const fs::path data = place.data();
   for (const char* path : {"a.csv", "b.txt", "train/a.csv", "train/cats/1.png", "train/cats/2.png",
                            "train/dogs/1.png", "test/cats/1.png"})
     test::write(data / path, path);
@@ -73,8 +65,8 @@ TEST_CASE("patterns choose files and folders as .mlpignore would leave them out"
 
 TEST_CASE("all of a version chosen is that version") {
   Place place;
-  test::write(place.project.root / "data/x/y", "1");
-  test::write(place.project.root / "data/z", "2");
+  test::write(place.data() / "x/y", "1");
+  test::write(place.data() / "z", "2");
   const Digest version = place.datasets.add(place.name, false).version;
   CHECK(place.datasets.select(version, parse_ignore("*"), nullptr) == version);
 }
