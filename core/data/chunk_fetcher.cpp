@@ -128,12 +128,19 @@ ChunkFetcher::Chunk ChunkFetcher::get(const Digest& id) {
     if (Chunk chunk = remembered(id)) return chunk;
     if (const auto found = on_the_way_.find(id); found != on_the_way_.end()) slot = found->second;
   }
-  if (!slot) {
-    if (Chunk chunk = from_here(id)) {
-      const std::lock_guard lock(mutex_);
-      remember(id, chunk);
-      return chunk;
+  if (slot) {
+    try {
+      return wait(id, slot);
+    } catch (const Error& error) { // damage that was read before it was asked for may be gone
+      if (error.kind() != ErrorKind::integrity) throw;
     }
+  }
+  if (Chunk chunk = from_here(id)) {
+    const std::lock_guard lock(mutex_);
+    remember(id, chunk);
+    return chunk;
+  }
+  {
     const std::lock_guard lock(mutex_);
     if (Chunk chunk = remembered(id)) return chunk;
     auto& there = on_the_way_[id];

@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <future>
 #include <random>
 #include <thread>
 
@@ -26,8 +27,8 @@ namespace {
 // A place that can go away, stall, and change bytes.
 class Moody final : public Storage {
  public:
-  std::atomic<bool> down{false}, stalls{false}, lies{false};
-  std::atomic<int> reads{0};
+  std::atomic<bool> down{false}, stalls{false}, lies{false}, lies_once{false};
+  std::atomic<int> reads{0}, stalled{0};
   test::MemoryStorage real;
 
   ~Moody() override { stalls = false; }
@@ -38,12 +39,13 @@ class Moody final : public Storage {
   }
   std::size_t read(std::string_view name, std::uint64_t offset,
                    std::span<std::byte> into) override {
+    if (stalls) ++stalled;
     while (stalls)
       std::this_thread::sleep_for(5ms);
     check();
     ++reads;
     const std::size_t n = real.read(name, offset, into);
-    if (lies && n > 40) into[n / 2] ^= std::byte{1};
+    if ((lies || lies_once.exchange(false)) && n > 40) into[n / 2] ^= std::byte{1};
     return n;
   }
   std::unique_ptr<ObjectWriter> write(std::string_view name) override { return real.write(name); }
@@ -306,6 +308,34 @@ TEST_CASE("a damaged chunk is an error, never wrong bytes, and goes when the dam
   REQUIRE(kind_of([&] { (void)reader.read(*file, 0, UINT64_MAX); }) == ErrorKind::integrity);
   world.place.lies = false;
   REQUIRE(reader.read(*file, 0, UINT64_MAX) == noise);
+}
+
+TEST_CASE("who waits for what another asked for does not share the damage that it met") {
+  World world;
+  const Bytes noise = test::noise(60'000, 5);
+  ObjectStore store(world.project.objects());
+  Entry root;
+  root.type = EntryType::file;
+  ContentBuilder builder(store);
+  builder.add({store.put(PackKind::data, noise), noise.size()});
+  root.content = builder.finish();
+  const Digest version = store.put(PackKind::meta, encode_manifest(root));
+  store.flush();
+  RemoteStore remote(world.place, world.folder.path() / "index");
+  static_cast<void>(push_objects(store, remote, version, {}));
+
+  Reader reader(world);
+  static_cast<void>(reader.objects.remote());
+  world.place.lies_once = world.place.stalls = true;
+  const auto get = [&] { return *reader.objects.get(sha256(noise)); };
+  auto first = std::async(std::launch::async, get);
+  while (world.place.stalled == 0)
+    std::this_thread::sleep_for(1ms);
+  auto second = std::async(std::launch::async, get);
+  std::this_thread::sleep_for(100ms);
+  world.place.stalls = false;
+  REQUIRE(kind_of([&] { (void)first.get(); }) == ErrorKind::integrity);
+  REQUIRE(second.get() == noise);
 }
 
 TEST_CASE("what was read is read again without the remote, and the rest when it is back") {
