@@ -3,11 +3,8 @@
 # one machine: the time to the first byte of a file, the rate of reading all of it once, from a
 # folder and, as root where Ceph is installed, from a real object gateway. MIB chooses the size,
 # ROUNDS how often.
-set -euo pipefail
-[ -e /dev/fuse ] || {
-  echo "SKIP: there is no /dev/fuse"
-  exit 77
-}
+source "$(dirname "$0")/lib.sh"
+[ -e /dev/fuse ] || skip "there is no /dev/fuse"
 mib=${MIB:-1024} rounds=${ROUNDS:-3}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mlp-mount-bench.XXXXXX")
 finish() {
@@ -17,10 +14,10 @@ finish() {
 }
 trap finish EXIT
 export HOME=$dir AWS_ACCESS_KEY_ID=AKTEST AWS_SECRET_ACCESS_KEY=SKTEST
-now() { date +%s.%N; }
-since() { echo "$(now) - $1" | bc; }
-median() { sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
-best() { sort -g | head -1; }
+# Somewhere in the file, where nothing was read before.
+read_a_byte() { dd if="$dir/mnt/part$1" of=/dev/null bs=1 count=1 skip=$(((mib << 17) + $1)) status=none; }
+read_all() { cat "$dir/mnt"/part? >/dev/null; }
+pull() { "$MLP" data pull --remote "$1" >/dev/null; }
 
 mkdir -p "$dir/source/data"
 cd "$dir/source"
@@ -30,7 +27,7 @@ for i in 1 2 3 4; do head -c $((mib << 18)) /dev/urandom >"data/part$i"; done
 
 # measure NAME URL
 measure() {
-  local name=$1 begin pid i
+  local name=$1 pid i
   (cd "$dir/source" && "$MLP" remote add "$name" "$2" >/dev/null && "$MLP" data push --remote "$name" >/dev/null)
   rm -f "$dir"/{first,read,pull,peak}
   for _ in $(seq "$rounds"); do
@@ -39,21 +36,12 @@ measure() {
     cp "$dir/source/mlp.yaml" "$dir/source/mlp.lock" "$dir/reader"
     cd "$dir/reader"
     pid=$("$MLP" data mount -d set "$dir/mnt" --remote "$name" --json | sed 's/.*"pid":\([0-9]*\).*/\1/')
-    # Somewhere in each file, where nothing was read before.
-    for i in 1 2 3 4; do
-      begin=$(now)
-      dd if="$dir/mnt/part$i" of=/dev/null bs=1 count=1 skip=$(((mib << 17) + i)) status=none
-      since "$begin" >>"$dir/first"
-    done
-    begin=$(now)
-    cat "$dir/mnt"/part? >/dev/null
-    since "$begin" >>"$dir/read"
+    for i in 1 2 3 4; do seconds read_a_byte "$i" >>"$dir/first"; done
+    seconds read_all >>"$dir/read"
     awk '/VmHWM/ { print $2 / 1024 }' "/proc/$pid/status" >>"$dir/peak"
     "$MLP" data unmount "$dir/mnt" >/dev/null
     rm -rf .mlp
-    begin=$(now)
-    "$MLP" data pull --remote "$name" >/dev/null
-    since "$begin" >>"$dir/pull"
+    seconds pull "$name" >>"$dir/pull"
   done
   awk -v what="$name" -v n="$mib" -v first="$(median <"$dir/first")" \
     -v worst="$(sort -g "$dir/first" | tail -1)" -v r="$(best <"$dir/read")" \

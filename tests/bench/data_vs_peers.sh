@@ -2,7 +2,7 @@
 # Datasets beside the tools that people use for them today, on one disk, taking turns: the best of
 # ROUNDS of each. `SECTIONS="small large edits many dedup"` chooses; FILES, MIB, EDIT_MIB and MANY set
 # the sizes. Peers that are not installed are left out.
-set -euo pipefail
+source "$(dirname "$0")/lib.sh"
 rounds=${ROUNDS:-3} files=${FILES:-15000} mib=${MIB:-2048} edit_mib=${EDIT_MIB:-5120}
 many=${MANY:-1000000} sections=${SECTIONS:-small large edits many dedup}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mlp-data-bench.XXXXXX")
@@ -13,27 +13,24 @@ mkdir -p "$HOME"
 cd "$dir"
 
 has() { command -v "$1" >/dev/null; }
-# best NAME COMMAND...: appends the seconds to times/NAME.
+silently() { "$@" >/dev/null 2>&1; }
+# take NAME COMMAND...: appends the seconds to times/NAME.
 take() {
-  local name=$1 begin end
+  local name=$1
   shift
-  begin=$(date +%s.%N)
-  "$@" >/dev/null 2>&1 || {
+  mkdir -p times
+  seconds silently "$@" >>"times/$name" || {
     echo "$name failed: $*" >&2
     return 1
   }
-  end=$(date +%s.%N)
-  mkdir -p times
-  echo "$end - $begin" | bc >>"times/$name"
 }
-best() { sort -g "times/$1" | head -1; }
+best_of() { best <"times/$1"; }
 # row WHAT NAME PEER: mlp's seconds, the peer's, and their ratio.
 row() {
   [ -e "times/$3" ] || return 0
-  awk -v what="$1" -v a="$(best "$2")" -v b="$(best "$3")" \
+  awk -v what="$1" -v a="$(best_of "$2")" -v b="$(best_of "$3")" \
     'BEGIN { printf "%-44s mlp %8.2f s   peer %8.2f s   %5.2fx\n", what, a, b, a / b }'
 }
-settle() { sync; }
 new_project() { # FOLDER
   rm -rf "$1"
   mkdir -p "$1"
@@ -53,18 +50,18 @@ for i in range(int(sys.argv[1])):
 P
   for _ in $(seq "$rounds"); do
     new_project p && mv small p/data
-    settle
+    sync
     take small_mlp "$MLP" -C p data add
     mv p/data small
-    rm -rf copy && settle
+    rm -rf copy && sync
     take small_cp cp -r small copy
     rm -rf copy
     if has restic; then
-      rm -rf restic && restic init -q -r restic >/dev/null && settle
+      rm -rf restic && restic init -q -r restic >/dev/null && sync
       take small_restic restic -q -r restic backup small
     fi
     if has borg; then
-      rm -rf borg && borg init -e none borg && settle
+      rm -rf borg && borg init -e none borg && sync
       take small_borg borg create borg::one small
     fi
   done
@@ -79,23 +76,23 @@ large() {
   durable_cp() { cp big copy && sync copy; }
   add_and_push() { "$MLP" -C p data add && "$MLP" -C p data push; }
   for _ in $(seq "$rounds"); do
-    new_project p && mkdir p/data && mv big p/data/big && settle
+    new_project p && mkdir p/data && mv big p/data/big && sync
     take large_mlp add_and_push
     mv p/data/big big
-    rm -f copy && settle
+    rm -f copy && sync
     take large_cp cp big copy
-    rm -f copy && settle
+    rm -f copy && sync
     take large_durable durable_cp
-    rm -f copy && settle
+    rm -f copy && sync
     has rsync && take large_rsync rsync big copy
     rm -f copy
     new_project q && cp p/mlp.lock q/mlp.lock
-    sed -i "s#file:store#file:$dir/p/store#" q/mlp.yaml && settle
+    sed -i "s#file:store#file:$dir/p/store#" q/mlp.yaml && sync
     take pull_mlp "$MLP" -C q data pull
     cmp big q/data/big
     rm -rf q
     if has rclone; then
-      rm -rf there && settle
+      rm -rf there && sync
       take large_rclone rclone copy big there
       rm -rf there
     fi
@@ -150,7 +147,7 @@ P
 
 many() {
   local n
-  for n in 10000 100000 $many; do
+  for n in $(printf "%s\n" 10000 100000 "$many" | sort -nu); do
     [ "$n" -le "$many" ] || continue
     new_project p
     python3 - "$n" <<'P'
@@ -171,8 +168,8 @@ P
       take "gc_$n" "$MLP" -C p data gc
     done
     printf '%8d files: add %.2f s, push %.2f s; again, nothing changed: add %.3f s, push %.3f s, status %.3f s, gc %.3f s\n' \
-      "$n" "$(best "first_$n")" "$(best "push_$n")" "$(best "add_again_$n")" "$(best "push_again_$n")" \
-      "$(best "status_$n")" "$(best "gc_$n")"
+      "$n" "$(best_of "first_$n")" "$(best_of "push_$n")" "$(best_of "add_again_$n")" "$(best_of "push_again_$n")" \
+      "$(best_of "status_$n")" "$(best_of "gc_$n")"
   done
   rm -rf p
 }

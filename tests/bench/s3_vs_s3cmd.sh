@@ -1,17 +1,9 @@
 #!/usr/bin/env bash
 # One incompressible file to a real object gateway on this machine and back: mlp beside s3cmd, taking
 # turns. Client, gateway and store share the CPUs. MIB chooses the size.
-set -euo pipefail
-for program in ceph-mon ceph-osd radosgw s3cmd; do
-  command -v "$program" >/dev/null || {
-    echo "SKIP: $program is not installed"
-    exit 77
-  }
-done
-[ "$(id -u)" = 0 ] || {
-  echo "SKIP: an object store is started only by root"
-  exit 77
-}
+source "$(dirname "$0")/lib.sh"
+needs ceph-mon ceph-osd radosgw s3cmd
+[ "$(id -u)" = 0 ] || skip "an object store is started only by root"
 mib=${MIB:-512} rounds=${ROUNDS:-3}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mlp-s3-bench.XXXXXX")
 trap 'bash "$MLP_SOURCE/dev/services/ceph-down.sh" "$dir/ceph"; rm -rf "$dir"' EXIT
@@ -28,14 +20,6 @@ CFG
 s3() { s3cmd -c "$dir/s3cfg" --no-progress "$@" >/dev/null; }
 head -c $((mib << 20)) /dev/urandom >"$dir/file"
 
-seconds() {
-  local begin end
-  begin=$(date +%s.%N)
-  "$@"
-  end=$(date +%s.%N)
-  echo "$end - $begin" | bc
-}
-best() { sort -g | head -1; }
 empty_bucket() { s3 del --recursive --force s3://team; }
 
 mkdir -p "$dir/project/data"
@@ -61,12 +45,5 @@ for _ in $(seq "$rounds"); do
   seconds s3 get s3://team/file "$dir/back" >>"$dir/get"
   empty_bucket
 done
-report() {
-  local ours theirs
-  ours=$(best <"$dir/$2") theirs=$(best <"$dir/$3")
-  awk -v what="$1" -v n="$mib" -v a="$ours" -v b="$theirs" 'BEGIN {
-    printf "%-4s %d MiB: mlp %.2f s (%.0f MiB/s), s3cmd %.2f s (%.0f MiB/s), ratio %.1f\n",
-           what, n, a, n / a, b, n / b, b / a }'
-}
-report push push put
-report pull pull get
+rates push "$mib" s3cmd "$dir/push" "$dir/put"
+rates pull "$mib" s3cmd "$dir/pull" "$dir/get"

@@ -12,7 +12,6 @@
 #include <fmt/format.h>
 
 #include <atomic>
-#include <condition_variable>
 #include <future>
 #include <random>
 #include <thread>
