@@ -35,7 +35,11 @@ CONF
 [ "$(id -u)" != 0 ] || mkdir -p /run/sshd
 "$(PATH=$PATH:/usr/sbin command -v sshd)" -f "$dir/sshd_config" -E "$dir/log" </dev/null >/dev/null 2>&1
 for _ in $(seq 100); do
-  [ -s "$dir/pid" ] && ssh -F "$dir/config" -oBatchMode=yes localhost true 2>/dev/null && break
+  [ -s "$dir/pid" ] && ssh -F "$dir/config" -oBatchMode=yes localhost true 2>"$dir/said" && {
+    echo "$port"
+    exit 0
+  }
   sleep 0.05
 done
-echo "$port"
+echo "sshd does not answer: $(tail -5 "$dir/log" "$dir/said" 2>/dev/null)" >&2
+exit 1

@@ -2,68 +2,31 @@
 # again, a path that shells would read otherwise, a home; importing a file; and what the errors say.
 source "$(dirname "$0")/../functional/lib.sh"
 source "$(dirname "$0")/ssh_lib.sh"
+source "$(dirname "$0")/team_lib.sh"
 mkdir srv
 srv=$PWD/srv
 url="ssh://localhost$srv/team"
 
-mkdir -p ada/data/sub
-cd ada
-printf 'name: t\n' >mlp.yaml
-head -c 30000000 /dev/urandom >data/noise.bin
-for i in $(seq 200); do echo "file $i" >"data/sub/$i.txt"; done
-mlp data add set data >/dev/null
-expect_exit 0 mlp remote add origin "$url"
-equals "$out" "origin is $url"
-expect_exit 0 mlp data push
-contains "$out" "sent to origin"
-expect_exit 0 mlp data push
-contains "$out" "nothing to send"
-expect_exit 0 mlp data verify --remote origin
+ada_pushes "$url"
 # It is the folder that a file: remote has.
 mlp remote add folder "file:$srv/team" >/dev/null
 expect_exit 0 mlp data push --remote folder
 contains "$out" "nothing to send"
 mlp remote rm folder >/dev/null
 
-cd ..
-mkdir grace
-cp ada/mlp.yaml ada/mlp.lock grace
-cd grace
+grace_joins
 expect_exit 0 mlp data fetch
-expect_exit 0 mlp data pull
-diff -r ../ada/data data || fail "pulled files differ"
+grace_pulls
 [ -z "$(connecting)" ] || fail "an ssh of ours is left"
 
-# A small edit of a large file is a small push; both of two pushes at once win.
-sleep 0.3
-printf 'x' | dd of=data/noise.bin bs=1 seek=15000000 conv=notrunc status=none
-mlp data add >/dev/null
-echo mine >../ada/data/mine.txt
-(cd ../ada && mlp data add >/dev/null && mlp data push >"$TEST_DIR/ada.out" 2>&1) &
-expect_exit 0 mlp data push --json
-wait $! || fail "the other push failed: $(cat "$TEST_DIR/ada.out")"
-sent=$(jq '[.. | .sent_bytes? // .bytes_sent? // empty] | add // 0' <<<"$out")
-[ "$sent" -lt 2000000 ] || fail "a small edit sent $sent bytes"
-
-# kill -9 at random moments, and on; ssh and the other end do not outlive it, nor what they wrote.
+both_push
 cd ../ada
-head -c 60000000 /dev/urandom >data/more.bin
-mlp data add >/dev/null
-for wait in 0.5 0.6 0.8; do
-  "$MLP" data push >/dev/null 2>&1 &
-  victim=$!
-  sleep "$wait"
-  kill -9 "$victim" 2>/dev/null || true
-  wait "$victim" 2>/dev/null || true
-done
+killed_pushes 0.5 0.6 0.8
+# Neither ssh nor the other end has outlived them, nor what they wrote.
 nothing_left() { [ -z "$(connecting)$(serving)" ]; }
 wait_until 10 nothing_left
 equals "$(find "$srv/team/.tmp" -type f | wc -l)" 0
-expect_exit 0 mlp data push
-expect_exit 0 mlp data verify --remote origin
-rm -rf .mlp data
-expect_exit 0 mlp data pull
-equals "$(stat -c %s data/more.bin)" 60000000
+push_goes_on
 
 # A path with all that a shell might take for its own, and one below the home.
 odd="ssh://localhost$srv/it%27s%20%24%28touch%20x%29%20%22a%22%3B%21%5C%26%2A"
