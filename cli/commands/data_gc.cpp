@@ -7,37 +7,41 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <set>
 
 namespace mlp {
 
 namespace {
 
+std::string_view word_of(model::Need need) {
+  switch (need) {
+  case model::Need::lock_file:
+    return "mlp.lock";
+  case model::Need::git_ref:
+    return "git ref";
+  case model::Need::tag:
+    return "tag";
+  case model::Need::run:
+    return "run";
+  case model::Need::model:
+    return "model version";
+  }
+  return "";
+}
+
 // The kinds of things that need versions, counted, in words.
 std::string needs_text(const std::vector<model::Root>& roots) {
-  struct Kind {
-    std::string_view prefix, one, many;
-    std::set<std::string> names;
-  };
-  Kind kinds[] = {{"mlp.lock", "mlp.lock", "mlp.lock", {}},
-                  {"git's ", "git ref", "git refs", {}},
-                  {"tag ", "tag", "tags", {}},
-                  {"run ", "run", "runs", {}},
-                  {"model ", "model version", "model versions", {}}};
+  std::map<model::Need, std::set<std::string_view>> needs;
   for (const model::Root& root : roots)
-    for (Kind& kind : kinds)
-      if (root.needed_by.starts_with(kind.prefix)) kind.names.insert(root.needed_by);
-  std::string text;
-  for (const Kind& kind : kinds) {
-    if (kind.names.empty()) continue;
-    if (!text.empty()) text += ", ";
-    if (kind.one == kind.many)
-      text += kind.one;
-    else
-      text += fmt::format("{} {}", format_count(kind.names.size()),
-                          kind.names.size() == 1 ? kind.one : kind.many);
-  }
-  return text.empty() ? "nothing" : text;
+    needs[root.need].insert(root.needed_by);
+  std::vector<std::string> parts;
+  for (const auto& [need, names] : needs)
+    parts.push_back(need == model::Need::lock_file
+                        ? std::string(word_of(need))
+                        : fmt::format("{} {}{}", format_count(names.size()), word_of(need),
+                                      names.size() == 1 ? "" : "s"));
+  return parts.empty() ? "nothing" : join(parts, ", ");
 }
 
 // Versions whose objects may have gone are no longer known here.

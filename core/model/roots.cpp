@@ -21,28 +21,29 @@ class Roots {
   explicit Roots(const config::Project& project) : project_(project) {}
 
   void locks() {
-    add(config::load_lock_file(project_), "mlp.lock");
+    add(config::load_lock_file(project_), Need::lock_file, "mlp.lock");
     for (track::RefFile& file : track::file_of_refs(project_.root, "mlp.lock")) {
       const std::string name = fmt::format("git's {}", file.ref);
-      add(config::parse_lock_file(std::move(file.text), "mlp.lock of " + name), name);
+      add(config::parse_lock_file(std::move(file.text), "mlp.lock of " + name), Need::git_ref,
+          name);
     }
   }
 
   void tags() {
     for (const std::string& dataset : folders(project_.refs() / "datasets"))
       for (const auto& [tag, version] : data::LocalVersions(project_, dataset).tags())
-        found.push_back({version, fmt::format("tag {}@{}", dataset, tag)});
+        found.push_back({version, Need::tag, fmt::format("tag {}@{}", dataset, tag)});
   }
 
   void runs() {
     for (const std::string& id : folders(project_.runs())) {
-      const track::RunFolder run{project_.runs() / id};
-      std::error_code ignored;
       if (id.front() == '.') continue; // one that is being made or removed
+      const track::RunFolder run{project_.runs() / id};
       try {
         for (const track::DatasetUse& use : track::read_run_spec(run).datasets)
-          if (!use.digest.empty()) add(use.digest, fmt::format("run {}", id));
+          if (!use.digest.empty()) add(use.digest, Need::run, fmt::format("run {}", id));
       } catch (Error& error) {
+        std::error_code ignored;
         if (!fs::exists(run.root, ignored)) continue; // it was removed meanwhile
         error.add_context(fmt::format("while looking up what run '{}' needs", id));
         error.add_hint(fmt::format("remove a damaged run with: mlp runs rm {}", id));
@@ -56,25 +57,25 @@ class Roots {
     for (const std::string& name : registry.names())
       for (const ModelVersion& version : registry.versions(name)) {
         const std::string by = fmt::format("model {}@{}", name, version.version);
-        found.push_back({version.digest, by});
+        found.push_back({version.digest, Need::model, by});
         for (const LineageDataset& dataset : version.lineage.datasets)
-          add(dataset.digest, by);
+          add(dataset.digest, Need::model, by);
       }
   }
 
   std::vector<Root> found;
 
  private:
-  void add(const config::LockFile& lock, const std::string& by) {
+  void add(const config::LockFile& lock, Need need, const std::string& by) {
     for (const auto& [name, dataset] : lock.datasets)
-      found.push_back({dataset.digest, by});
+      found.push_back({dataset.digest, need, by});
   }
-  void add(const std::string& digest, const std::string& by) {
+  void add(const std::string& digest, Need need, const std::string& by) {
     const auto manifest = parse_digest(digest);
     if (!manifest)
       throw Error(ErrorKind::integrity,
                   fmt::format("{} names the version '{}', which is none", by, digest));
-    found.push_back({*manifest, by});
+    found.push_back({*manifest, need, by});
   }
   static std::vector<std::string> folders(const fs::path& parent) {
     std::vector<std::string> names;

@@ -4,15 +4,19 @@
 #include "core/base/digest.hpp"
 #include "core/config/project.hpp"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 namespace mlp::model {
 
+enum class Need : std::uint8_t { lock_file, git_ref, tag, run, model };
+
 struct Root {
   Digest manifest;
-  std::string
-      needed_by; // "mlp.lock", "git's refs/heads/main", "tag digits@v1", "run ...", "model p@3"
+  Need need = Need::lock_file;
+  // "mlp.lock", "git's refs/heads/main", "tag digits@v1", "run ...", "model p@3"
+  std::string needed_by;
 };
 
 // What mlp.lock pins here and in the commit of any git ref, what a tag names, what any run that is
