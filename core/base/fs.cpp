@@ -161,12 +161,20 @@ std::optional<std::string> read_file_if_exists(const fs::path& path, std::uint64
   }
 }
 
+namespace {
+
+// A name beside the target's. Cut, so that it is allowed where the target's is the longest one.
+fs::path temporary_of(const fs::path& target) {
+  return parent_of(target) /
+         fmt::format(".{}.{}", target.filename().native().substr(0, 200), random_token(10));
+}
+
+} // namespace
+
 AtomicFile::AtomicFile(const fs::path& target, std::optional<unsigned> mode) : target_(target) {
   int fd = -1;
   for (int attempt = 0; fd < 0 && attempt < 8; ++attempt) {
-    // Cut, so that the temporary name of the longest allowed name is allowed too.
-    temporary_ = parent_of(target) /
-                 fmt::format(".{}.{}", target.filename().native().substr(0, 200), random_token(10));
+    temporary_ = temporary_of(target);
     fd = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0 && errno != EEXIST && errno != EINTR) break;
   }
@@ -214,16 +222,13 @@ void sync_directory(const fs::path& directory) {
 
 namespace {
 
-// A clone appears under its name when it is whole. False if the file system cannot.
-bool clone_file(int source, const fs::path& target) {
-  const int fd = ::open(target.parent_path().c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0444);
-  if (fd < 0) return false;
-  const File file(fd);
-  if (::ioctl(fd, FICLONE, source) != 0) return false;
-  if (::fsync(fd) != 0) throw system_error(errno, "sync", target.native());
-  const std::string name = fmt::format("/proc/self/fd/{}", fd);
-  return ::linkat(AT_FDCWD, name.c_str(), AT_FDCWD, target.c_str(), AT_SYMLINK_FOLLOW) == 0 ||
-         errno == EEXIST;
+// A file without a name in `folder` that shares the blocks of the source, synced. Not open if the
+// file system cannot.
+File clone_of(int source, const fs::path& folder) {
+  File clone(::open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0444), folder.native());
+  if (!clone.is_open() || ::ioctl(clone.fd(), FICLONE, source) != 0) return {};
+  clone.sync();
+  return clone;
 }
 
 // Whether a link of the file in that folder can be read by whom a new file there could be.
@@ -239,19 +244,32 @@ bool is_as_open(int source, const fs::path& folder) {
 } // namespace
 
 bool link_file(const fs::path& source, const fs::path& target) {
-  const int fd = ::open(source.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return false;
-  const File file(fd);
-  if (!clone_file(fd, target)) {
-    if (!is_as_open(fd, target.parent_path())) return false;
-    if (::link(source.c_str(), target.c_str()) != 0 && errno != EEXIST) {
-      if (errno == EXDEV || errno == EPERM || errno == EACCES || errno == EMLINK ||
-          errno == EOPNOTSUPP || errno == ENOENT)
-        return false;
-      throw system_error(errno, "write", target.native());
-    }
+  const fs::path folder = parent_of(target);
+  const File file(::open(source.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!file.is_open()) return false;
+  const File clone = clone_of(file.fd(), folder);
+  if (!clone.is_open() && !is_as_open(file.fd(), folder)) return false;
+  const std::string from =
+      clone.is_open() ? fmt::format("/proc/self/fd/{}", clone.fd()) : source.native();
+  const auto link_as = [&](const fs::path& name) {
+    return ::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, name.c_str(),
+                    clone.is_open() ? AT_SYMLINK_FOLLOW : 0) == 0;
+  };
+  bool linked = link_as(target);
+  if (!linked && errno == EEXIST) {
+    const fs::path temporary = temporary_of(target);
+    linked = link_as(temporary) && ::rename(temporary.c_str(), target.c_str()) == 0;
+    const int error = errno;
+    ::unlink(temporary.c_str()); // there still if the two were links of one file
+    errno = error;
   }
-  sync_directory(target.parent_path());
+  if (!linked) {
+    if (errno == EXDEV || errno == EPERM || errno == EACCES || errno == EMLINK ||
+        errno == EOPNOTSUPP || errno == ENOENT)
+      return false;
+    throw system_error(errno, "write", target.native());
+  }
+  sync_directory(folder);
   return true;
 }
 

@@ -91,10 +91,10 @@ void make_directories(const fs::path& path);
 // Makes a rename or creation in `directory` durable. Ignores file systems that cannot.
 void sync_directory(const fs::path& directory);
 // Gives a file a second place without writing its bytes again: its blocks are shared where the file
-// system can clone (reflink), else the new name is a hard link to it. Durable and all at once; true
-// too if `target` exists. False where neither can be done: another file system, no right to link
-// the file, too many links, or readers of the target's folder could not read it, since a hard link
-// keeps owner, group and mode. Throws Error for a target that cannot be written.
+// system can clone (reflink), else the new name is a hard link to it. Durable and all at once, in
+// place of what `target` was. False where neither can be done: another file system, no right to
+// link the file, too many links, or readers of the target's folder could not read it, since a hard
+// link keeps owner, group and mode. Throws Error for a target that cannot be written.
 [[nodiscard]] bool link_file(const fs::path& source, const fs::path& target);
 // Removes a file or tree. True if something was there. Never follows symlinks.
 bool remove_all(const fs::path& path);

@@ -119,10 +119,10 @@ class AbandonedWrites {
 class LinkedObjects {
  public:
   virtual ~LinkedObjects() = default;
-  // Makes the file, which is durable, the object of that name, or an object that is there already
-  // stays. False if that cannot be done, e.g. from another file system: nothing has happened then.
+  // Makes the file, which is durable, the object of that name, replacing one that is there. False
+  // if that cannot be done, e.g. from another file system: nothing has happened then.
   virtual bool link_from(const fs::path& file, std::string_view name) = 0;
-  // The other way. `target` may exist, and is then left as it is.
+  // The other way.
   virtual bool link_to(std::string_view name, const fs::path& target) = 0;
 };
 

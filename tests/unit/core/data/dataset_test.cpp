@@ -3,6 +3,7 @@
 #include "core/base/error.hpp"
 #include "core/data/dataset.hpp"
 #include "core/data/manifest_builder.hpp"
+#include "core/data/manifest_reader.hpp"
 #include "core/data/verify.hpp"
 #include "tests/conformance/memory_storage.hpp"
 #include "tests/conformance/storage_words.hpp"
@@ -487,6 +488,60 @@ TEST_CASE("a push to a folder of the same file system shares whole packs, and on
   CHECK(packs_with_links(3) == 1);
   fs::remove_all(shared.path() / "store");
   CHECK(datasets.status(other.name).clean());
+}
+
+TEST_CASE("packs that are shared replace damaged ones, at the remote and here") {
+  const Place place;
+  test::write(place.data() / "a", test::noise_text(3u << 20, 1));
+  (void)place.add();
+  const TemporaryDirectory shared("mlp-link-");
+  const auto storage = storage::open_file_storage(net::parse_url("file:store"), shared.path());
+  int round = 0;
+  const auto transfer = [&](bool push) {
+    Datasets datasets = place.open();
+    RemoteStore remote(*storage, place.project.cache() / fmt::format("remote{}", ++round));
+    if (push)
+      (void)datasets.push(place.name, remote, false, false);
+    else
+      (void)datasets.pull(place.name, &remote, false, false);
+  };
+  // Packs without their ends, of which nobody knows what is in them.
+  const auto cut_packs = [](const fs::path& folder) {
+    for (const auto& item : fs::directory_iterator(folder))
+      if (item.file_size() > 1u << 20)
+        write_file_atomic(item.path(), read_file(item.path()).substr(0, 2u << 20));
+  };
+  const auto problems = [&](ObjectSource& objects) {
+    std::size_t count = 0;
+    Bytes plain;
+    const Entry root = read_manifest(objects, place.open().pinned(place.name).digest);
+    for_each_entry(objects, root, [&](const std::string&, const Entry& entry) {
+      ContentReader content(objects, entry.content);
+      while (const auto ref = content.next()) {
+        try {
+          objects.read(ref->id, plain);
+        } catch (const Error&) {
+          ++count;
+        }
+      }
+      return true;
+    });
+    return count;
+  };
+  transfer(true);
+  cut_packs(shared.path() / "store/packs");
+  transfer(true);
+  RemoteStore remote(*storage, place.project.cache() / "remote");
+  CHECK(problems(remote) == 0);
+
+  cut_packs(place.project.objects() / "packs");
+  fs::remove_all(place.project.objects() / "index");
+  transfer(false);
+  ObjectStore store(place.project.objects());
+  CHECK(problems(store) == 0);
+  for (const fs::path& packs : {shared.path() / "store/packs", place.project.objects() / "packs"})
+    for (const auto& item : fs::directory_iterator(packs))
+      CHECK(item.path().filename().native().front() != '.');
 }
 
 TEST_CASE("with link=no, and of a damaged pack, a folder gets copies of what is sound") {
