@@ -5,6 +5,9 @@
 #include "core/base/interrupt.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,16 +15,40 @@
 
 namespace mlp::net {
 
+namespace {
+
+// Locked: two processes that write at once would mix the bytes of the two.
+File open_locked(const fs::path& path) {
+  for (;;) {
+    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (fd < 0) throw system_error(errno, "write", path.native());
+    File file(fd, path.native());
+    if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK) throw system_error(errno, "lock", path.native());
+      throw Error(ErrorKind::conflict,
+                  fmt::format("another mlp command is writing '{}'", path.native()))
+          .with_hint("wait for it to end");
+    }
+    struct stat ours {
+    }, named{};
+    if (::fstat(fd, &ours) != 0) throw system_error(errno, "read", path.native());
+    // Else the one that held the lock has made the file its target since.
+    if (::lstat(path.c_str(), &named) == 0 && named.st_dev == ours.st_dev &&
+        named.st_ino == ours.st_ino)
+      return file;
+  }
+}
+
+} // namespace
+
 PartFile::PartFile(const fs::path& target) : path_(target), etag_path_(target) {
   path_ += ".part";
   etag_path_ += ".part.etag";
-  const int fd = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-  if (fd < 0) throw system_error(errno, "write", path_.native());
-  file_ = File(fd, path_.native());
+  file_ = open_locked(path_);
   size_ = file_.size();
   etag_ = read_file_if_exists(etag_path_, 1024).value_or("");
   if (etag_.empty()) restart("");
-  if (::lseek(fd, 0, SEEK_END) < 0) throw system_error(errno, "read", path_.native());
+  if (::lseek(file_.fd(), 0, SEEK_END) < 0) throw system_error(errno, "read", path_.native());
 }
 
 void PartFile::restart(const std::string& etag) {

@@ -15,7 +15,8 @@ namespace mlp::net {
 // Not thread-safe. Every method blocks on disk and throws Error that names the file.
 class PartFile {
  public:
-  // Opens what an earlier run has left, or an empty one.
+  // Opens what an earlier run has left, or an empty one. Throws Error(conflict) while another
+  // PartFile of the target lives, in any process.
   explicit PartFile(const fs::path& target);
 
   [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
