@@ -27,9 +27,16 @@ version 3 && in_run=$(digest)
 run=$(mlp train look --json 2>/dev/null | sed -n 's/.*"run": "\(.*\)".*/\1/p' | head -1)
 [ -n "$run" ] || run=$(ls .mlp/runs)
 version 4 && nobody=$(digest)
-version 5 && in_model=$(digest)
+version 5 && nobody_else=$(digest)
 version 6 && pinned=$(digest)
 git add mlp.lock && git commit -qm two
+mkdir net && head -c 50000 /dev/urandom >net/weights
+mlp model register net net >/dev/null
+model_is_whole() {
+  rm -rf out
+  expect_exit 0 mlp model export net@1 out
+  diff -r net out || fail "the model's files differ"
+}
 
 expect_exit 0 mlp data gc --dry-run
 contains "$out" "would remove"
@@ -37,11 +44,13 @@ here "$nobody" || fail "a dry run removed a version"
 expect_exit 0 mlp data gc
 contains "$out" "1 tag"
 contains "$out" "1 run"
+contains "$out" "1 model version"
 for kept in "$in_git" "$tagged" "$in_run" "$pinned"; do
   here "$kept" || fail "version $kept has gone"
 done
 here "$nobody" && fail "version $nobody is still there"
-here "$in_model" && fail "version $in_model is still there"
+here "$nobody_else" && fail "version $nobody_else is still there"
+model_is_whole
 contains "$(mlp data log set)" "${tagged:0:12}"
 case $(mlp data log set) in *"${nobody:0:12}"*) fail "log lists what has gone" ;; esac
 expect_exit 0 mlp data verify
@@ -58,6 +67,7 @@ for gone in "$in_git" "$tagged" "$in_run"; do
   here "$gone" && fail "version $gone is still there"
 done
 here "$pinned" || fail "the version in use has gone"
+model_is_whole
 
 # What cannot be read stops it.
 printf 'version: 9\n' >mlp.lock
