@@ -25,11 +25,7 @@ namespace mlp {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using std::chrono::milliseconds;
-using std::chrono::seconds;
-
-constexpr seconds for_open_files{10};
+constexpr std::chrono::seconds for_open_files{10};
 
 // The remote of the command line or of mlp.yaml, if there is one.
 struct Place {
@@ -231,6 +227,17 @@ void end_mount(const fs::path& folder, data::FuseMount& mount) {
   static_cast<void>(mount.wait_until_unmounted(for_open_files, {}));
 }
 
+// Until it is unmounted, by whomever; a stop of the session unmounts it.
+void wait_for_end(Session& session, const MountRequest& request, data::FuseMount& mount,
+                  Follower& follower) {
+  const std::stop_token stop = session.stop_token();
+  while (!mount.wait_until_unmounted(request.refresh.value_or(std::chrono::hours(1)), stop)) {
+    if (stop.stop_requested()) return end_mount(request.folder, mount);
+    if (request.refresh) follower.ask();
+  }
+  tell(session, fmt::format("'{}' is unmounted", request.folder.native()));
+}
+
 } // namespace
 
 void serve_mount(Session& session, const MountRequest& request) {
@@ -279,20 +286,7 @@ void serve_mount(Session& session, const MountRequest& request) {
   announce(session, request, view);
 
   Follower follower(session, versions, objects, view);
-  auto next = Clock::now() + request.refresh.value_or(seconds(3600));
-  for (;;) {
-    const auto left = std::chrono::duration_cast<milliseconds>(next - Clock::now());
-    if (mount.wait_until_unmounted(std::max(left, milliseconds(0)), stop)) {
-      tell(session, fmt::format("'{}' is unmounted", request.folder.native()));
-      break;
-    }
-    if (stop.stop_requested()) {
-      end_mount(request.folder, mount);
-      break;
-    }
-    if (request.refresh) follower.ask();
-    next = Clock::now() + request.refresh.value_or(seconds(3600));
-  }
+  wait_for_end(session, request, mount, follower);
 }
 
 } // namespace mlp

@@ -97,15 +97,16 @@ void serve_mount_detached(Session& session, const MountRequest& request) {
     const ProcessExit exit = child.wait();
     throw error_of(read_file(log), exit.code);
   }
-  Json record = parse_json(line.substr(0, line.find('\n')), "the mount's first line");
+  constexpr const char* what = "the mount's first line";
+  Json record = parse_json(line.substr(0, line.find('\n')), what);
   record["log"] = log.native();
-  const std::string text = fmt::format(
-      "{}: {} in {} mounted at '{}' by process {}; mlp data unmount ends it\n",
-      request.name.dataset.name,
-      size_text(static_cast<std::uint64_t>(json_int(record, "files", "the mount's first line")),
-                static_cast<std::uint64_t>(json_int(record, "bytes", "the mount's first line"))),
-      json_string(record, "digest", "the mount's first line").substr(7, 12),
-      printable(request.folder.native()), json_int(record, "pid", "the mount's first line"));
+  const std::string text =
+      fmt::format("{}: {} in {} mounted at '{}' by process {}; mlp data unmount ends it\n",
+                  request.name.dataset.name,
+                  size_text(static_cast<std::uint64_t>(json_int(record, "files", what)),
+                            static_cast<std::uint64_t>(json_int(record, "bytes", what))),
+                  json_string(record, "digest", what).substr(7, 12),
+                  printable(request.folder.native()), json_int(record, "pid", what));
   session.output().emit_line(std::move(record), text);
 }
 
