@@ -94,10 +94,10 @@ finished 130
 # mlp at the other end hangs: the same.
 MLP_NET_ATTEMPTS=1 in_background "$MLP" data push
 wait_until 20 writing
-pgrep -f "$MLP storage-serve" | xargs kill -STOP
+pgrep -f "$MLP storage-serve $TEST_DIR" | xargs kill -STOP
 finished 7
 contains "$err" "neither sent nor took data"
-pgrep -f "$MLP storage-serve" | xargs -r kill -9
+pgrep -f "$MLP storage-serve $TEST_DIR" | xargs -r kill -9
 
 # A host that takes the connection and says nothing.
 python3 -c '
