@@ -78,6 +78,32 @@ fs::path Datasets::path_of(const DatasetName& dataset) const {
   return clean;
 }
 
+void Datasets::use_cache(std::unique_ptr<UserCache> cache, LinkMode link, bool relink) {
+  cache_ = std::move(cache);
+  link_ = link;
+  relink_ = relink;
+}
+
+TransferOptions Datasets::transfer_options(bool dry_run) {
+  return {.jobs = jobs_,
+          .dry_run = dry_run,
+          .cache = cache_.get(),
+          .progress = &progress_,
+          .stop = stop_};
+}
+
+CheckoutStats Datasets::place(const DatasetName& dataset, const Entry& version, bool force,
+                              bool dry_run) {
+  const fs::path root = path_of(dataset);
+  CheckoutOptions options = checkout_options(cache_of(dataset), force, dry_run);
+  LinkedFiles links(cache_ ? cache_->files() : fs::path(), root, cache_ ? link_ : LinkMode::copy);
+  options.links = &links;
+  options.relink = relink_;
+  const CheckoutStats stats = data::checkout(root, version, store_, options);
+  if (!dry_run && links.mode() != LinkMode::copy) (void)cache_->trim();
+  return stats;
+}
+
 CheckoutOptions Datasets::checkout_options(fs::path cache, bool force, bool dry_run) const {
   return {.cache = std::move(cache),
           .force = force,
@@ -195,10 +221,11 @@ PushResult Datasets::push(const DatasetName& dataset, RemoteStore& remote, bool 
     PushResult result;
     result.version = pinned(dataset).digest;
     result.totals = version_totals(read_manifest(store_, result.version));
-    result.sent = push_objects(
-        store_, remote, result.version,
-        {.jobs = jobs_, .dry_run = dry_run, .check = check, .progress = &progress_, .stop = stop_});
+    TransferOptions options = transfer_options(dry_run);
+    options.check = check;
+    result.sent = push_objects(store_, remote, result.version, options);
     if (dry_run) return result;
+    if (cache_) cache_->keep(store_, stop_);
     publish_version(remote.storage(), dataset.name,
                     {result.version, result.totals.files, result.totals.bytes, wall_now()});
     for (const auto& [tag, version] : known(dataset).tags())
@@ -229,9 +256,8 @@ PullResult Datasets::pull(const DatasetName& dataset, RemoteStore* remote, bool 
     }
     if (remote != nullptr) {
       if (!dry_run) store_.prepare(stop_);
-      result.fetched =
-          fetch_objects(store_, *remote, result.version,
-                        {.jobs = jobs_, .dry_run = dry_run, .progress = &progress_, .stop = stop_});
+      result.fetched = fetch_objects(store_, *remote, result.version, transfer_options(dry_run));
+      if (cache_ && !dry_run) cache_->keep(store_, stop_);
     }
     const bool here = store_.has(result.version);
     Entry version;
@@ -240,9 +266,7 @@ PullResult Datasets::pull(const DatasetName& dataset, RemoteStore* remote, bool 
     else
       version = read_manifest(*remote, result.version); // dry run of what is not fetched
     result.totals = version_totals(version);
-    if (here || !dry_run)
-      result.checkout = data::checkout(path_of(dataset), version, store_,
-                                       checkout_options(cache_of(dataset), force, dry_run));
+    if (here || !dry_run) result.checkout = place(dataset, version, force, dry_run);
     if (dry_run) return result;
     record(dataset, result.version, result.totals);
     if (remote != nullptr) take_tags(dataset, *remote);
@@ -256,9 +280,8 @@ FetchResult Datasets::fetch(const DatasetName& dataset, const Digest& version, R
   return with_context(fmt::format("while fetching dataset '{}'", dataset.name), [&] {
     if (!dry_run) store_.prepare(stop_);
     FetchResult result{.version = version};
-    result.fetched =
-        fetch_objects(store_, remote, version,
-                      {.jobs = jobs_, .dry_run = dry_run, .progress = &progress_, .stop = stop_});
+    result.fetched = fetch_objects(store_, remote, version, transfer_options(dry_run));
+    if (cache_ && !dry_run) cache_->keep(store_, stop_);
     LocalFirst source(store_, &remote);
     result.totals = version_totals(read_manifest(source, version));
     if (!dry_run) {
@@ -275,9 +298,7 @@ Digest Datasets::select(const Digest& version, const std::vector<IgnorePattern>&
   LocalFirst source(store_, remote);
   const Digest part = select_files(source, read_manifest(source, version), only, store_);
   store_.flush();
-  if (remote != nullptr)
-    (void)fetch_objects(store_, *remote, part,
-                        {.jobs = jobs_, .progress = &progress_, .stop = stop_});
+  if (remote != nullptr) (void)fetch_objects(store_, *remote, part, transfer_options(false));
   return part;
 }
 
@@ -287,8 +308,7 @@ CheckoutStats Datasets::checkout(const DatasetName& dataset, const Digest& versi
     if (!dry_run) store_.prepare(stop_); // until the version is pinned
     const Entry root = read_manifest(store_, version);
     const Totals totals = version_totals(root);
-    const CheckoutStats stats = data::checkout(path_of(dataset), root, store_,
-                                               checkout_options(cache_of(dataset), force, dry_run));
+    const CheckoutStats stats = place(dataset, root, force, dry_run);
     if (!dry_run) {
       record(dataset, version, totals);
       pin(dataset, {version, totals.files, totals.bytes});

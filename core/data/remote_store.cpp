@@ -21,19 +21,6 @@ constexpr std::uint64_t window_before = 768 * 1024, window_after = 256 * 1024;
 constexpr std::size_t send_buffer = 1u << 20;
 constexpr unsigned send_attempts = 5; // where the storage says that another may do better
 
-// What a pack has, if every byte of it is as it should be.
-std::optional<PackContents> checked_pack(const ReadAt& read, std::uint64_t size, const Digest& pack,
-                                         Progress& progress) {
-  try {
-    const auto count = [&](std::uint64_t bytes) { progress.advance(bytes); };
-    if (!check_pack(read, size, pack, count).empty()) return std::nullopt;
-    return read_pack_end(read, size, pack);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::integrity) throw;
-    return std::nullopt;
-  }
-}
-
 } // namespace
 
 fs::path remote_cache(const fs::path& cache, const Storage& storage) {
@@ -200,9 +187,9 @@ std::optional<std::uint64_t> RemoteStore::link_from(ObjectStore& local, const Di
   auto* linked = storage_.ability<LinkedObjects>();
   if (linked == nullptr) return std::nullopt;
   const File file = File::open_read(local.pack_path(pack));
-  const auto contents = checked_pack(
+  const auto contents = read_sound_pack(
       [&](std::uint64_t offset, std::span<std::byte> into) { return file.read_at(into, offset); },
-      file.size(), pack, progress);
+      file.size(), pack, [&](std::uint64_t bytes) { progress.advance(bytes); });
   if (!contents || !linked->link_from(local.pack_path(pack), pack_name(pack))) return std::nullopt;
   index_.add(pack, contents->kind, contents->entries);
   return file.size();
@@ -213,11 +200,11 @@ std::optional<std::uint64_t> RemoteStore::link_to(ObjectStore& local, const Dige
   auto* linked = storage_.ability<LinkedObjects>();
   const auto size = packs_.find(pack);
   if (linked == nullptr || size == packs_.end()) return std::nullopt;
-  const auto contents = checked_pack(
+  const auto contents = read_sound_pack(
       [&](std::uint64_t offset, std::span<std::byte> into) {
         return storage_.read(pack_name(pack), offset, into);
       },
-      size->second, pack, progress);
+      size->second, pack, [&](std::uint64_t bytes) { progress.advance(bytes); });
   if (!contents || !linked->link_to(pack_name(pack), local.pack_path(pack))) return std::nullopt;
   local.adopt(pack, contents->kind, contents->entries);
   return size->second;
