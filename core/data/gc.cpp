@@ -138,6 +138,9 @@ std::vector<Victim> choose(const PackMarks& marks, GcResult& result) {
     ++(use.needed_objects == 0 ? result.packs_removed : result.packs_rewritten);
     victims.push_back({pack, use});
   }
+  // What makes room goes first: others need some.
+  std::ranges::stable_partition(
+      victims, [](const Victim& victim) { return victim.use.needed_objects == 0; });
   return victims;
 }
 

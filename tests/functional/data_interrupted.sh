@@ -70,8 +70,8 @@ rm data/large
 expect_exit 0 mlp data verify
 expect_exit 0 mlp data add
 
-# Garbage on a full disk: a pack that cannot be written anew stays as it was; what nobody needs goes
-# without any room, and makes some.
+# Garbage on a full disk: a pack that cannot be written anew stays as it was; with room for the nodes
+# alone, packs that nobody needs go first and make more.
 for i in 1 2 3 4 5 6 7 8; do head -c 250000 /dev/urandom >data/m$i; done
 mlp data add >/dev/null # a pack of all of them
 rm data/m[1-6]
@@ -96,6 +96,7 @@ mlp data add >/dev/null # a pack of its own
 rm data/alone
 mlp data add >/dev/null
 fill_disk
+truncate -s -131072 "$TEST_DIR/disk/filler"
 expect_exit 0 mlp data gc
 rm "$TEST_DIR/disk/filler"
 restored
