@@ -4,6 +4,7 @@
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/data/manifest_builder.hpp"
+#include "core/data/remote_claim.hpp"
 #include "core/data/select.hpp"
 
 #include <fmt/format.h>
@@ -15,6 +16,7 @@ namespace mlp::data {
 namespace {
 
 constexpr std::size_t kept_changes = 10000;
+constexpr std::chrono::minutes longest_wait(10); // for a collection of a remote's garbage
 
 // Builds the version while the scan goes on.
 class BuildVisitor final : public ScanVisitor {
@@ -90,6 +92,16 @@ TransferOptions Datasets::transfer_options(bool dry_run) {
           .cache = cache_.get(),
           .progress = &progress_,
           .stop = stop_};
+}
+
+TransferStats Datasets::fetch_from(RemoteStore& remote, const Digest& version, bool dry_run) {
+  try {
+    return fetch_objects(store_, remote, version, transfer_options(dry_run));
+  } catch (const Error& error) {
+    // Garbage was collected there since: what is needed lies in other packs now.
+    if (error.kind() != ErrorKind::not_found || !remote.reload(stop_)) throw;
+    return fetch_objects(store_, remote, version, transfer_options(dry_run));
+  }
 }
 
 CheckoutStats Datasets::place(const DatasetName& dataset, const Entry& version, bool force,
@@ -223,13 +235,24 @@ PushResult Datasets::push(const DatasetName& dataset, RemoteStore& remote, bool 
     result.totals = version_totals(read_manifest(store_, result.version));
     TransferOptions options = transfer_options(dry_run);
     options.check = check;
-    result.sent = push_objects(store_, remote, result.version, options);
-    if (dry_run) return result;
+    if (dry_run) {
+      result.sent = push_objects(store_, remote, result.version, options);
+      return result;
+    }
+    // A collection of garbage that took this push for dead may have removed what it relied on.
+    for (bool sure = false; !sure;) {
+      RemoteClaim claim(remote.storage(), ClaimKind::push, longest_wait, stop_);
+      (void)remote.reload(stop_); // what was listed before may have gone
+      options.claim = &claim;
+      result.sent += push_objects(store_, remote, result.version, options);
+      publish_version(remote.storage(), dataset.name,
+                      {result.version, result.totals.files, result.totals.bytes, wall_now()});
+      for (const auto& [tag, version] : known(dataset).tags())
+        if (version == result.version) publish_tag(remote.storage(), dataset.name, tag, version);
+      sure = claim.held();
+      options.check = true;
+    }
     if (cache_) cache_->keep(store_, stop_);
-    publish_version(remote.storage(), dataset.name,
-                    {result.version, result.totals.files, result.totals.bytes, wall_now()});
-    for (const auto& [tag, version] : known(dataset).tags())
-      if (version == result.version) publish_tag(remote.storage(), dataset.name, tag, version);
     return result;
   });
 }
@@ -256,7 +279,7 @@ PullResult Datasets::pull(const DatasetName& dataset, RemoteStore* remote, bool 
     }
     if (remote != nullptr) {
       if (!dry_run) store_.prepare(stop_);
-      result.fetched = fetch_objects(store_, *remote, result.version, transfer_options(dry_run));
+      result.fetched = fetch_from(*remote, result.version, dry_run);
       if (cache_ && !dry_run) cache_->keep(store_, stop_);
     }
     const bool here = store_.has(result.version);
@@ -280,7 +303,7 @@ FetchResult Datasets::fetch(const DatasetName& dataset, const Digest& version, R
   return with_context(fmt::format("while fetching dataset '{}'", dataset.name), [&] {
     if (!dry_run) store_.prepare(stop_);
     FetchResult result{.version = version};
-    result.fetched = fetch_objects(store_, remote, version, transfer_options(dry_run));
+    result.fetched = fetch_from(remote, version, dry_run);
     if (cache_ && !dry_run) cache_->keep(store_, stop_);
     LocalFirst source(store_, &remote);
     result.totals = version_totals(read_manifest(source, version));
@@ -298,7 +321,7 @@ Digest Datasets::select(const Digest& version, const std::vector<IgnorePattern>&
   LocalFirst source(store_, remote);
   const Digest part = select_files(source, read_manifest(source, version), only, store_);
   store_.flush();
-  if (remote != nullptr) (void)fetch_objects(store_, *remote, part, transfer_options(false));
+  if (remote != nullptr) (void)fetch_from(*remote, part, false);
   return part;
 }
 

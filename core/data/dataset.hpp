@@ -119,6 +119,7 @@ class Datasets {
  private:
   [[nodiscard]] fs::path cache_of(const DatasetName& dataset) const;
   [[nodiscard]] TransferOptions transfer_options(bool dry_run);
+  TransferStats fetch_from(RemoteStore& remote, const Digest& version, bool dry_run);
   // Into the dataset's place, with links.
   CheckoutStats place(const DatasetName& dataset, const Entry& version, bool force, bool dry_run);
   [[nodiscard]] CheckoutOptions checkout_options(fs::path cache, bool force, bool dry_run) const;

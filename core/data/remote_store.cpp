@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace mlp::data {
 
@@ -29,10 +30,16 @@ fs::path remote_cache(const fs::path& cache, const Storage& storage) {
 
 RemoteStore::RemoteStore(Storage& storage, const fs::path& cache, const std::stop_token& stop)
     : storage_(storage), index_(cache) {
+  (void)reload(stop);
+}
+
+bool RemoteStore::reload(const std::stop_token& stop) {
+  const std::map<Digest, std::uint64_t> before = std::exchange(packs_, {});
+  damaged_.clear();
   std::string after;
   for (bool more = true; more;) {
     throw_if_stopped(stop);
-    const ListPage page = storage.list("packs/", after, list_page);
+    const ListPage page = storage_.list("packs/", after, list_page);
     for (const auto& object : page.objects) {
       if (const auto id = parse_pack_name(object.name)) packs_.emplace(*id, object.size);
     }
@@ -43,7 +50,7 @@ RemoteStore::RemoteStore(Storage& storage, const fs::path& cache, const std::sto
   for (const auto& [id, size] : packs_)
     present.push_back(id);
   const std::vector<Digest> unknown = index_.load(present);
-  if (unknown.empty()) return;
+  if (unknown.empty()) return packs_ != before;
 
   std::mutex mutex; // over damaged_
   std::vector<std::future<void>> ends;
@@ -71,6 +78,7 @@ RemoteStore::RemoteStore(Storage& storage, const fs::path& cache, const std::sto
   for (auto& end : ends)
     end.get();
   index_.compact();
+  return packs_ != before;
 }
 
 RemoteStore::~RemoteStore() = default;
@@ -127,21 +135,87 @@ void RemoteStore::read(const Digest& id, Bytes& plain) {
 
 namespace {
 
-// The whole of a pack to its writer; returns its size. Progress beyond `reported` is told.
-std::uint64_t send_whole(ObjectWriter& writer, ObjectStore& local, PackKind kind,
-                         const std::vector<PackEntry>& entries, const PackEnd& end,
-                         Progress& progress, std::uint64_t& reported) {
-  Bytes buffer = encode_pack_header(kind);
-  std::uint64_t sent = 0;
-  const auto flush = [&] {
-    writer.append(buffer);
-    sent += buffer.size();
-    if (sent > reported) progress.advance(sent - reported);
-    reported = std::max(reported, sent);
-    buffer.clear();
+constexpr std::size_t range_bytes = 4u << 20;
+
+// Reads objects in the order in which they lie, many at once.
+class RangeReader {
+ public:
+  explicit RangeReader(Storage& storage) : storage_(storage) {}
+
+  void read(const Location& location, Bytes& stored) {
+    const std::uint64_t offset = location.entry.offset + entry_header_size;
+    const std::size_t size = location.entry.stored_size;
+    if (pack_ != location.pack || offset < offset_ || offset + size > offset_ + range_.size()) {
+      pack_ = location.pack;
+      offset_ = offset;
+      range_.resize(std::max(size, range_bytes));
+      range_.resize(storage_.read(pack_name(pack_), offset_, range_));
+    }
+    const auto start = static_cast<std::size_t>(offset - offset_);
+    const std::size_t there = std::min(size, range_.size() - std::min(start, range_.size()));
+    const ByteSpan found = ByteSpan(range_).subspan(std::min(start, range_.size()), there);
+    stored.assign(found.begin(), found.end());
+    check_stored(location.entry, stored, plain_);
+  }
+
+ private:
+  Storage& storage_;
+  Digest pack_;
+  std::uint64_t offset_ = 0;
+  Bytes range_, plain_;
+};
+
+} // namespace
+
+// Leaves the new pack's id in `pack` and returns its size.
+std::uint64_t RemoteStore::send(PackKind kind, std::vector<PackEntry>& entries,
+                                const ReadNext& read, Progress& progress, Digest& pack) {
+  std::vector<PackEntry> by_id = entries; // entries keep their order in the pack
+  (void)lay_out(by_id);
+  (void)lay_out(entries);
+  const PackEnd end = encode_pack_end(kind, by_id);
+  pack = end.id;
+  std::uint64_t reported = 0;
+  const auto send_whole = [&](ObjectWriter& writer) {
+    Bytes buffer = encode_pack_header(kind);
+    std::uint64_t sent = 0;
+    const auto flush = [&] {
+      writer.append(buffer);
+      sent += buffer.size();
+      if (sent > reported) progress.advance(sent - reported);
+      reported = std::max(reported, sent);
+      buffer.clear();
+    };
+    Bytes stored;
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      read(i, stored);
+      append_entry_header(entries[i], buffer);
+      buffer.insert(buffer.end(), stored.begin(), stored.end());
+      if (buffer.size() >= send_buffer) flush();
+    }
+    buffer.insert(buffer.end(), end.bytes.begin(), end.bytes.end());
+    flush();
+    writer.commit();
+    return sent;
   };
-  Bytes stored, plain;
-  for (const PackEntry& entry : entries) {
+  for (unsigned attempt = 1;; ++attempt) {
+    const auto writer = storage_.write(pack_name(end.id));
+    try {
+      const std::uint64_t sent = send_whole(*writer);
+      index_.add(end.id, kind, by_id);
+      return sent;
+    } catch (const Error& error) {
+      if (attempt == send_attempts || !writer->may_repeat()) throw;
+      log_info(fmt::format("sending pack '{}' again: {}", end.id.short_hex(), error.message()));
+    }
+  }
+}
+
+std::uint64_t RemoteStore::send_pack(ObjectStore& local, PackKind kind,
+                                     std::vector<PackEntry> entries, Progress& progress) {
+  Bytes plain;
+  const auto read = [&](std::size_t number, Bytes& stored) {
+    const PackEntry& entry = entries[number];
     const auto location = local.find(entry.id);
     if (!location)
       throw Error(ErrorKind::not_found,
@@ -150,35 +224,43 @@ std::uint64_t send_whole(ObjectWriter& writer, ObjectStore& local, PackKind kind
     if (stored.size() != entry.stored_size || location->entry.crc != entry.crc)
       throw Error(ErrorKind::conflict, "the local store changed meanwhile")
           .with_hint("run the command again");
-    append_entry_header(entry, buffer);
-    buffer.insert(buffer.end(), stored.begin(), stored.end());
-    if (buffer.size() >= send_buffer) flush();
-  }
-  buffer.insert(buffer.end(), end.bytes.begin(), end.bytes.end());
-  flush();
-  writer.commit();
-  return sent;
+  };
+  Digest pack;
+  return send(kind, entries, read, progress, pack);
 }
 
-} // namespace
+PackContents RemoteStore::contents(const Digest& pack) {
+  const auto read = [&](std::uint64_t offset, std::span<std::byte> into) {
+    return storage_.read(pack_name(pack), offset, into);
+  };
+  return read_pack_end(read, packs_.at(pack), pack);
+}
 
-std::uint64_t RemoteStore::send_pack(ObjectStore& local, PackKind kind,
-                                     std::vector<PackEntry> entries, Progress& progress) {
-  std::vector<PackEntry> by_id = entries; // entries keep their order in the pack
-  (void)lay_out(by_id);
-  (void)lay_out(entries);
-  const PackEnd end = encode_pack_end(kind, by_id);
-  std::uint64_t reported = 0;
-  for (unsigned attempt = 1;; ++attempt) {
-    const auto writer = storage_.write(pack_name(end.id));
+Digest RemoteStore::send_again(PackKind kind, const std::vector<Location>& objects) {
+  std::vector<PackEntry> entries;
+  for (const Location& location : objects)
+    entries.push_back(location.entry);
+  RangeReader reader(storage_);
+  const auto read = [&](std::size_t number, Bytes& stored) {
     try {
-      const std::uint64_t sent = send_whole(*writer, local, kind, entries, end, progress, reported);
-      index_.add(end.id, kind, by_id);
-      return sent;
-    } catch (const Error& error) {
-      if (attempt == send_attempts || !writer->may_repeat()) throw;
-      log_info(fmt::format("sending pack '{}' again: {}", end.id.short_hex(), error.message()));
+      reader.read(objects[number], stored);
+    } catch (Error& error) {
+      throw named(std::move(error), objects[number]);
     }
+  };
+  Digest pack;
+  (void)send(kind, entries, read, no_progress(), pack);
+  return pack;
+}
+
+void RemoteStore::remove(const std::vector<Digest>& packs) {
+  std::vector<std::string> names;
+  for (const Digest& pack : packs)
+    names.push_back(pack_name(pack));
+  storage_.remove(names);
+  for (const Digest& pack : packs) {
+    index_.remove(pack);
+    packs_.erase(pack);
   }
 }
 

@@ -6,6 +6,7 @@
 #include "core/base/interrupt.hpp"
 #include "core/base/text.hpp"
 #include "core/base/time.hpp"
+#include "core/data/remote_claim.hpp"
 #include "core/data/task_pool.hpp"
 
 #include <fmt/format.h>
@@ -228,6 +229,7 @@ class Pusher final : public ObjectVisitor {
 
   void take_first() {
     stats_.bytes += sending_.front().bytes.get();
+    if (options_.claim != nullptr) options_.claim->renew();
     // The remote's index answers for them from now on.
     for (const Digest& id : sending_.front().ids)
       planned_.erase(id);
@@ -500,6 +502,15 @@ class Fetcher final : public ObjectVisitor {
 };
 
 } // namespace
+
+TransferStats& TransferStats::operator+=(const TransferStats& other) noexcept {
+  objects += other.objects;
+  bytes += other.bytes;
+  packs += other.packs;
+  cached_objects += other.cached_objects;
+  cached_bytes += other.cached_bytes;
+  return *this;
+}
 
 TransferStats push_objects(ObjectStore& local, RemoteStore& remote, const Digest& manifest,
                            const TransferOptions& options) {

@@ -16,11 +16,14 @@
 
 namespace mlp::data {
 
+class RemoteClaim;
+
 struct TransferOptions {
-  unsigned jobs = 0;          // packs or ranges at a time; 0: chosen
-  bool dry_run = false;       // only count
-  bool check = false;         // push: do not rely on the closure rule, ask for every object
-  UserCache* cache = nullptr; // fetch: asked before the remote; may be null
+  unsigned jobs = 0;            // packs or ranges at a time; 0: chosen
+  bool dry_run = false;         // only count
+  bool check = false;           // push: do not rely on the closure rule, ask for every object
+  UserCache* cache = nullptr;   // fetch: asked before the remote; may be null
+  RemoteClaim* claim = nullptr; // push: renewed while it goes on; may be null
   Progress* progress = nullptr;
   std::stop_token stop;
 };
@@ -31,6 +34,7 @@ struct TransferStats {
   std::uint64_t packs = 0;          // sent
   std::uint64_t cached_objects = 0; // had from the cache; not among `objects`
   std::uint64_t cached_bytes = 0;
+  TransferStats& operator+=(const TransferStats& other) noexcept;
 };
 
 // Sends what the version needs and the remote lacks; nodes last. Blocks. Throws Error; what was
