@@ -22,6 +22,7 @@ AWS_CA_BUNDLE=$CEPH/cert.pem expect_exit 0 mlp data push
 cp ../ada/mlp.yaml .
 
 both_push
+grace_collects
 cd ../ada
 killed_pushes 0.05 0.2 0.4 0.7
 push_goes_on

@@ -20,6 +20,7 @@ grace_pulls
 [ -z "$(connecting)" ] || fail "an ssh of ours is left"
 
 both_push
+grace_collects
 cd ../ada
 killed_pushes 0.5 0.6 0.8
 # Neither ssh nor the other end has outlived them, nor what they wrote.

@@ -43,6 +43,17 @@ both_push() {
   [ "$sent" -lt 2000000 ] || fail "a small edit sent $sent bytes"
 }
 
+# In grace/, after it: the garbage of the remote goes, the version before the edit, and the latest
+# stays whole.
+grace_collects() {
+  expect_exit 0 mlp data gc --remote origin --older-than 0s
+  contains "$out" "forgot"
+  expect_exit 0 mlp data verify --remote origin
+  mkdir ../after
+  cp mlp.yaml mlp.lock ../after
+  (cd ../after && expect_exit 0 mlp data pull && expect_exit 0 mlp data verify)
+}
+
 # killed_pushes SECONDS...: in ada/, pushes of much that is new end by kill -9 after so long.
 killed_pushes() {
   local victim
