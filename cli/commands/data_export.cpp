@@ -3,6 +3,7 @@
 #include "cli/data.hpp"
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
+#include "core/data/transfer.hpp"
 
 #include <fmt/format.h>
 
@@ -17,15 +18,14 @@ void run(Session& session) {
   VersionSource version(session, *datasets, name);
   const std::vector<std::string> only = session.arguments().all("--only");
   Digest wanted = version.digest();
-  const bool here = datasets->store().has(wanted);
+  const bool whole = data::has_all_objects(datasets->store(), wanted, session.stop_token());
+  const OpenRemote remote = whole ? OpenRemote{} : remote_if(session, true);
   if (!only.empty()) {
     std::string patterns;
     for (const std::string& pattern : only)
       patterns += pattern + "\n";
-    const OpenRemote remote = remote_if(session, !here);
     wanted = datasets->select(wanted, data::parse_ignore(patterns), remote.store.get());
-  } else if (!here) {
-    const OpenRemote remote = open_remote(session, chosen_remote(session));
+  } else if (remote.store) {
     static_cast<void>(datasets->fetch(name.dataset, wanted, *remote.store, false));
   }
   const data::CheckoutStats stats = datasets->export_to(wanted, fs::absolute(folder));

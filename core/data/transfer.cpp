@@ -512,6 +512,36 @@ TransferStats& TransferStats::operator+=(const TransferStats& other) noexcept {
   return *this;
 }
 
+bool has_all_objects(ObjectStore& local, const Digest& manifest, const std::stop_token& stop) {
+  struct Looking final : ObjectVisitor {
+    Looking(ObjectStore& store, const std::stop_token& stop_given)
+        : marks(store.index()), stop(stop_given) {}
+    bool enter(const Digest& node) override {
+      throw_if_stopped(stop);
+      return look(node);
+    }
+    void chunk(const Ref& ref) override { (void)look(ref.id); }
+    void leave(const Digest&) override {}
+    // True if it is there and was not met before.
+    bool look(const Digest& id) {
+      const PackMarks::Mark mark = marks.mark(id);
+      all = all && mark != PackMarks::Mark::missing;
+      return all && mark == PackMarks::Mark::fresh;
+    }
+    PackMarks marks;
+    const std::stop_token& stop;
+    bool all = true;
+  };
+  Looking looking(local, stop);
+  try {
+    walk_objects(local, manifest, looking);
+  } catch (const Error& error) { // a damaged node
+    if (error.kind() != ErrorKind::integrity) throw;
+    return false;
+  }
+  return looking.all;
+}
+
 TransferStats push_objects(ObjectStore& local, RemoteStore& remote, const Digest& manifest,
                            const TransferOptions& options) {
   if (!options.dry_run) {

@@ -37,6 +37,11 @@ struct TransferStats {
   TransferStats& operator+=(const TransferStats& other) noexcept;
 };
 
+// Whether the local store has all that the version needs. A manifest that is here does not say so:
+// a fetch may have been interrupted. Throws Error(interrupted).
+[[nodiscard]] bool has_all_objects(ObjectStore& local, const Digest& manifest,
+                                   const std::stop_token& stop);
+
 // Sends what the version needs and the remote lacks; nodes last. Blocks. Throws Error; what was
 // sent stays and is not sent again. Pushes of others at the same time do no harm.
 TransferStats push_objects(ObjectStore& local, RemoteStore& remote, const Digest& manifest,

@@ -134,6 +134,15 @@ cmp some/train/cats/2.bin ../set/train/cats/2.bin
 [ "$(du -sk .mlp/objects | cut -f1)" -lt 1200 ] || fail "more than the part was fetched"
 expect_exit 0 mlp data export set tables --only '*.csv' --json
 contains "$out" '"files": 2'
+# A fetch that was cut off in the middle is gone on from.
+pack=$(ls -S ../store/packs/* | head -1)
+cp "$pack" ../pack && chmod u+w "$pack"
+dd if=/dev/zero of="$pack" bs=1000 seek=2000 count=100 conv=notrunc status=none
+expect_exit 8 mlp data export set all --only '*'
+mv -f ../pack "$pack"
+rm -rf all
+expect_exit 0 mlp data export set all
+diff -r all ../set || fail "the export differs"
 expect_exit 4 mlp data export set none --only '*.png'
 contains "$err" "matches"
 [ ! -e none ] || fail "an empty folder was made"
