@@ -139,7 +139,7 @@ Json describe_tree() {
       options.push_back(option_json(option));
     Json examples = json_array();
     for (const Example& example : command->examples)
-      examples.push_back({{"line", example.line}, {"what", example.what}});
+      examples.push_back(json_object({{"line", example.line}, {"what", example.what}}));
     list.push_back(json_object({{"path", command->path},
                                 {"summary", command->summary},
                                 {"synopsis", synopsis(*command)},

@@ -131,7 +131,8 @@ Json report_json(const gpu::CheckResult& result) {
   Json links = json_array();
   for (const Judged& judged : result.report.links)
     links.push_back(figure_json(judged));
-  return {{"verdict", gpu::verdict_name(result.report.verdict)}, {"gpus", gpus}, {"links", links}};
+  return json_object(
+      {{"verdict", gpu::verdict_name(result.report.verdict)}, {"gpus", gpus}, {"links", links}});
 }
 
 void run(Session& session) {

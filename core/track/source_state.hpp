@@ -27,10 +27,10 @@ struct RefFile {
 };
 
 // The file `name` of `folder` as the commits have it that git's refs (branches, tags, remotes,
-// stash, all of them) and HEAD point at; equal texts once. Empty outside git, and before the first
-// commit. Refs to no commit, and commits without the file, are passed over. Throws Error: not_found
-// if libgit2 is not installed; failed, with git's reason, if the repository or an object cannot be
-// read; config if the file is larger than 16 MiB.
+// the latest stash, all of them) and HEAD point at; equal texts once. Empty outside git, and before
+// the first commit. Refs to no commit, and commits without the file, are passed over. Throws Error:
+// not_found if libgit2 is not installed; failed, with git's reason, if the repository or an object
+// cannot be read; config if the file is larger than 16 MiB.
 [[nodiscard]] std::vector<RefFile> file_of_refs(const fs::path& folder, const std::string& name);
 
 } // namespace mlp::track
