@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <functional>
 #include <set>
 #include <thread>
@@ -393,6 +394,37 @@ TEST_CASE("what a dead writer left is removed, what a live one writes is not") {
   CHECK(cleaner->remove_abandoned_writes() <= (place.cleans_up ? 1 - removed : 0));
   alive->commit();
   CHECK(names_of(*storage, "", 10) == std::vector<std::string>{"packs/alive"});
+}
+
+TEST_CASE(
+    "who looks at a file: remote while another makes its folder is not told that it is none") {
+  const TemporaryDirectory folder;
+  const fs::path root = folder.path() / "store";
+  const auto storage = storage::open_file_storage(net::parse_url("file:store"), folder.path());
+  std::atomic<std::uint64_t> looks{0};
+  std::atomic<int> failed{0};
+  {
+    const std::jthread reader([&](const std::stop_token& stop) {
+      for (; !stop.stop_requested(); ++looks) {
+        try {
+          (void)storage->read_ref("refs/a");
+        } catch (const Error&) {
+          ++failed;
+        }
+      }
+    });
+    const auto let_it_look = [&] {
+      for (const std::uint64_t before = looks; looks < before + 2;)
+        std::this_thread::yield();
+    };
+    for (int round = 0; round < 100; ++round) {
+      fs::create_directory(root);
+      let_it_look();
+      fs::remove(root);
+      let_it_look();
+    }
+  }
+  CHECK(failed == 0);
 }
 
 TEST_CASE("a file: remote whose parent folder is missing is not reachable, and is not created") {

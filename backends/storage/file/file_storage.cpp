@@ -180,8 +180,10 @@ bool FileStorage::link_to(std::string_view name, const fs::path& target) {
 bool FileStorage::root_exists() const {
   if (is_folder(root_)) return true;
   struct stat info {};
-  if (::lstat(root_.c_str(), &info) == 0)
+  if (::lstat(root_.c_str(), &info) == 0) {
+    if (is_folder(root_)) return true; // another has made it between the two looks
     throw Error(ErrorKind::unreachable, fmt::format("remote '{}' is not a folder", location_));
+  }
   if (!is_folder(root_.parent_path()))
     throw Error(ErrorKind::unreachable,
                 fmt::format("remote '{}' is not reachable: there is no folder '{}'", location_,
