@@ -4,6 +4,7 @@
 #include "cli/runs.hpp"
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
+#include "core/job/supervisor.hpp"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -104,6 +105,21 @@ class TrainerProgress {
   std::uint64_t shown_ = 0;
 };
 
+// A run that lost its supervisor starts again if its job_recovery says so: nobody else is there to
+// see it.
+bool recover(Session& session, job::Backend& backend, const track::RunFolder& run, int wishes) {
+  const track::RunRecord record = track::read_run(run);
+  if (wishes > 0 || record.cancel_reason || !job::may_recover(record)) return false;
+  if (!job::enqueue(run, "job_recovery: " + record.reason, backend.name(), record.restarts + 1))
+    return true; // another process was quicker
+  session.output().status(fmt::format("run {}: {}; it is started again", run.id(), record.reason));
+  (void)backend.submit({.run_id = record.spec.id,
+                        .run_folder = run.root,
+                        .project = session.project().root,
+                        .num_nodes = record.spec.num_nodes});
+  return true;
+}
+
 } // namespace
 
 CancelWishes::CancelWishes() {
@@ -154,7 +170,7 @@ track::RunRecord follow_run(Session& session, job::Backend& backend, const std::
     bool any = err.take(ended, from_program);
     any = (trainer ? out.take(ended, from_trainer) : out.take(ended, from_program)) || any;
     if (draws) progress.show(output.progress());
-    if (ended) break;
+    if (ended && !recover(session, backend, run, heard)) break;
     if (const int wish = wishes.count(); wish > heard) {
       backend.cancel(handle,
                      wish == 1 ? "interrupted from the terminal" : "killed from the terminal",
