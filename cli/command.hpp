@@ -34,6 +34,7 @@ struct Argument {
   bool required = true;
   bool repeated = false; // takes all that follow; last argument only
   Completer complete = nullptr;
+  bool verbatim = false; // repeated: from its first word on, nothing is an option of ours
 };
 
 struct Option {

@@ -61,12 +61,40 @@ std::string project_path(Session& session, const std::string& given) {
   return path;
 }
 
+namespace {
+
+// Null where the settings want none.
+std::unique_ptr<data::UserCache> open_user_cache(const config::Settings& settings) {
+  const std::uint64_t limit = settings.get_size("data.cache_limit");
+  fs::path folder = settings.get_string("data.cache");
+  if (folder.empty()) {
+    folder = config::user_cache_path(config::process_environment());
+    if (!folder.empty()) folder /= "data";
+  }
+  if (limit == 0 || folder.empty()) return nullptr;
+  if (folder.is_relative())
+    throw Error(ErrorKind::config,
+                fmt::format("data.cache '{}' is a relative path", printable(folder.native())))
+        .with_hint("write it from / on");
+  return std::make_unique<data::UserCache>(std::move(folder), limit);
+}
+
+} // namespace
+
 std::unique_ptr<data::Datasets> open_datasets(Session& session) {
   const config::Settings& settings = session.settings();
-  return std::make_unique<data::Datasets>(
+  auto datasets = std::make_unique<data::Datasets>(
       session.project(), session.output().progress(), session.stop_token(),
       static_cast<unsigned>(settings.get_int("data.jobs")),
       static_cast<int>(settings.get_int("data.compression_level")));
+  const auto link = data::parse_link_mode(settings.get_string("data.link"));
+  auto cache = open_user_cache(settings);
+  const bool given = settings.source("data.link") == config::SettingSource::option;
+  if (!cache && (*link == data::LinkMode::reflink || *link == data::LinkMode::hardlink))
+    throw Error(ErrorKind::config, "there is no cache to link files from")
+        .with_hint("mlp config set data.cache_limit 20GiB; or use --link copy");
+  datasets->use_cache(std::move(cache), *link, given);
+  return datasets;
 }
 
 std::string chosen_remote(Session& session) {
@@ -136,6 +164,13 @@ data::Entry VersionSource::root() {
 std::string size_text(std::uint64_t files, std::uint64_t bytes) {
   return fmt::format("{} {}, {}", format_count(files), files == 1 ? "file" : "files",
                      format_bytes(bytes));
+}
+
+std::string fetched_text(const data::TransferStats& fetched) {
+  std::string text = format_bytes(fetched.bytes);
+  if (fetched.cached_bytes > 0)
+    text += fmt::format(" and {} from the cache", format_bytes(fetched.cached_bytes));
+  return text;
 }
 
 Option remote_option() {

@@ -73,6 +73,9 @@ class VersionSource {
 // "3 files, 1.2 MiB"
 [[nodiscard]] std::string size_text(std::uint64_t files, std::uint64_t bytes);
 
+// "1.2 MiB", and what came from the user's cache, if anything did.
+[[nodiscard]] std::string fetched_text(const data::TransferStats& fetched);
+
 [[nodiscard]] Option remote_option();
 [[nodiscard]] Argument dataset_argument(bool required);
 // NAME or NAME@VERSION, completed with datasets, versions and tags.

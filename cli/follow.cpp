@@ -4,9 +4,12 @@
 #include "cli/runs.hpp"
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
+#include "core/job/supervisor.hpp"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -23,10 +26,42 @@ constexpr std::chrono::milliseconds longest_pause{100};
 constexpr std::chrono::seconds status_interval{1};
 constexpr std::size_t chunk_bytes = 64u << 10;
 
-std::atomic<int> signals{0};
+std::atomic<int> interrupts_seen{0}, terminations_seen{0};
 
-void on_signal(int) {
-  signals.fetch_add(1, std::memory_order_relaxed);
+void on_signal(int number) {
+  (number == SIGINT ? interrupts_seen : terminations_seen).fetch_add(1, std::memory_order_relaxed);
+}
+
+bool can_ask(const Output& output) {
+  const OutputOptions& options = output.options();
+  return !options.json && !options.quiet && ::isatty(STDIN_FILENO) == 1 &&
+         ::isatty(STDERR_FILENO) == 1;
+}
+
+enum class Answer { detach, cancel, go_on };
+
+// A line of the terminal; one more signal, or the end of the input, cancels.
+Answer ask_user(Output& output, const CancelWishes& wishes) {
+  output.status("Ctrl-C: [d]etach and let the run go on, [c]ancel it, or Enter to go on watching?");
+  const int before = wishes.interrupts() + wishes.terminations();
+  std::string line;
+  while (wishes.interrupts() + wishes.terminations() == before) {
+    pollfd entry{STDIN_FILENO, POLLIN, 0};
+    if (::poll(&entry, 1, static_cast<int>(longest_pause.count())) <= 0) continue;
+    char c = 0;
+    if (::read(STDIN_FILENO, &c, 1) != 1) break;
+    if (c != '\n') {
+      line += c;
+      continue;
+    }
+    const std::string answer(trim(line));
+    if (answer == "d" || answer == "detach") return Answer::detach;
+    if (answer == "c" || answer == "cancel") return Answer::cancel;
+    if (answer.empty()) return Answer::go_on;
+    output.status("d, c or Enter?");
+    line.clear();
+  }
+  return Answer::cancel;
 }
 
 // Whole lines of one stream, as they come.
@@ -114,12 +149,29 @@ CancelWishes::CancelWishes() {
   ::sigaction(SIGTERM, &action, nullptr);
 }
 
-int CancelWishes::count() const noexcept {
-  return signals.load(std::memory_order_relaxed);
+int CancelWishes::interrupts() const noexcept {
+  return interrupts_seen.load(std::memory_order_relaxed);
+}
+
+int CancelWishes::terminations() const noexcept {
+  return terminations_seen.load(std::memory_order_relaxed);
+}
+
+bool recover_run(Session& session, job::Backend& backend, const track::RunRecord& record) {
+  if (record.cancel_reason || !job::may_recover(record)) return false;
+  const track::RunFolder& run = record.folder;
+  if (!job::enqueue(run, "job_recovery: " + record.reason, backend.name(), record.restarts + 1))
+    return true; // another process was quicker
+  session.output().status(fmt::format("run {}: {}; it is started again", run.id(), record.reason));
+  (void)backend.submit({.run_id = record.spec.id,
+                        .run_folder = run.root,
+                        .project = session.project().root,
+                        .num_nodes = record.spec.num_nodes});
+  return true;
 }
 
 track::RunRecord follow_run(Session& session, job::Backend& backend, const std::string& handle,
-                            bool trainer, const CancelWishes& wishes) {
+                            bool trainer, const CancelWishes& wishes, OnInterrupt on_interrupt) {
   Output& output = session.output();
   const track::RunFolder run{handle};
   LogLines out(backend, handle, job::LogStream::out);
@@ -146,6 +198,7 @@ track::RunRecord follow_run(Session& session, job::Backend& backend, const std::
   };
 
   int heard = 0;
+  bool cancelled = false;
   auto pause = shortest_pause;
   while (true) {
     // The state first: what was written before it is then in the logs.
@@ -154,14 +207,25 @@ track::RunRecord follow_run(Session& session, job::Backend& backend, const std::
     bool any = err.take(ended, from_program);
     any = (trainer ? out.take(ended, from_trainer) : out.take(ended, from_program)) || any;
     if (draws) progress.show(output.progress());
-    if (ended) break;
-    if (const int wish = wishes.count(); wish > heard) {
-      backend.cancel(handle,
-                     wish == 1 ? "interrupted from the terminal" : "killed from the terminal",
-                     wish > 1);
-      if (heard == 0)
-        output.status(fmt::format("cancelling run {}; press Ctrl-C again to kill it", run.id()));
-      heard = wish;
+    if (ended && (cancelled || !recover_run(session, backend, track::read_run(run)))) break;
+    if (const int wish = wishes.interrupts() + wishes.terminations(); wish > heard) {
+      auto answer = Answer::cancel;
+      if (!cancelled && wishes.terminations() == 0) {
+        if (can_ask(output))
+          answer = ask_user(output, wishes);
+        else if (on_interrupt == OnInterrupt::detach)
+          answer = Answer::detach;
+      }
+      heard = wishes.interrupts() + wishes.terminations();
+      if (answer == Answer::detach) break;
+      if (answer == Answer::cancel) {
+        backend.cancel(handle,
+                       cancelled ? "killed from the terminal" : "interrupted from the terminal",
+                       cancelled);
+        if (!cancelled)
+          output.status(fmt::format("cancelling run {}; press Ctrl-C again to kill it", run.id()));
+        cancelled = true;
+      }
     }
     pause = any ? shortest_pause : std::min(pause * 2, longest_pause);
     std::this_thread::sleep_for(pause);
@@ -170,7 +234,7 @@ track::RunRecord follow_run(Session& session, job::Backend& backend, const std::
   if (draws) output.progress().end();
 
   const track::RunRecord record = track::read_run(run);
-  if (record.state == track::RunState::cancelled && heard > 0)
+  if (record.state == track::RunState::cancelled && cancelled)
     throw Error(ErrorKind::interrupted, fmt::format("run '{}' was cancelled", run.id()))
         .with_hint(fmt::format("resume it with: mlp train --resume {}", run.id()));
   return record;

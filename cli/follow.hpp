@@ -7,20 +7,31 @@
 
 namespace mlp {
 
-// SIGINT and SIGTERM as wishes: the first cancels the run, the second kills it. Installs its
-// handlers; one per process.
+// SIGINT and SIGTERM as wishes to stop. Installs its handlers; one per process.
 class CancelWishes {
  public:
   CancelWishes();
-  [[nodiscard]] int count() const noexcept; // signals so far
+  [[nodiscard]] int interrupts() const noexcept;   // SIGINT so far
+  [[nodiscard]] int terminations() const noexcept; // SIGTERM
 };
+
+// What Ctrl-C means where nobody can be asked. On a terminal the user is: detach, cancel or go on;
+// and one more Ctrl-C at the question cancels. SIGTERM cancels. Whatever comes after a cancel
+// kills.
+enum class OnInterrupt { cancel, detach };
 
 // Shows what the run says on standard error: its program's output as it comes, or for the built-in
 // trainer progress on a terminal and else a line an epoch, at most one a second. Returns the record
-// at the end. Throws Error(interrupted) that says how to resume, if it was cancelled from here.
+// at the end, or of an active run after a detach. Throws Error(interrupted) that says how to
+// resume, if it was cancelled from here.
 [[nodiscard]] track::RunRecord follow_run(Session& session, job::Backend& backend,
                                           const std::string& handle, bool trainer,
-                                          const CancelWishes& wishes);
+                                          const CancelWishes& wishes,
+                                          OnInterrupt on_interrupt = OnInterrupt::cancel);
+
+// Starts a run that is lost or was preempted again, if its job_recovery says so: nobody else is
+// there to see it. False if that is not to be.
+bool recover_run(Session& session, job::Backend& backend, const track::RunRecord& run);
 
 // What `train` says about a run that ended without success: kind run_failed, the last lines of its
 // standard error as context, how to see more and how to resume.

@@ -240,6 +240,7 @@ void take_arguments(WordReader& reader, const Command& command, Arguments& out) 
       const Argument& argument = command.arguments[position];
       out.values[std::string(argument.name)].push_back(reader.take_word());
       if (!argument.repeated) ++position;
+      options_ended = options_ended || argument.verbatim;
     } else {
       throw Error(ErrorKind::usage,
                   fmt::format("unexpected argument '{}'", printable(reader.word())))

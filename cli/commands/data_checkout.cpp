@@ -50,7 +50,7 @@ const Command data_checkout_command = {
     .options = {{.name = "--force", .help = "overwrite files that have local changes"},
                 remote_option(),
                 dry_run_option()},
-    .settings = {"data.jobs", "data.compression_level"},
+    .settings = {"data.jobs", "data.compression_level", "data.link"},
     .examples = {{"mlp data checkout digits@v1", "back to the tag v1"},
                  {"mlp data checkout digits", "restore what mlp.lock pins"}},
     .run = run};

@@ -25,10 +25,12 @@ void run(Session& session) {
                                 {"files", result.totals.files},
                                 {"bytes", result.totals.bytes},
                                 {"fetched_objects", result.fetched.objects},
-                                {"fetched_bytes", result.fetched.bytes}}));
+                                {"fetched_bytes", result.fetched.bytes},
+                                {"cached_objects", result.fetched.cached_objects},
+                                {"cached_bytes", result.fetched.cached_bytes}}));
     text += fmt::format("{}: {} in {}: {} {}\n", name.dataset.name,
                         size_text(result.totals.files, result.totals.bytes), version.short_hex(),
-                        dry_run ? "would fetch" : "fetched", format_bytes(result.fetched.bytes));
+                        dry_run ? "would fetch" : "fetched", fetched_text(result.fetched));
   }
   session.output().emit(
       json_object({{"remote", remote.name}, {"datasets", std::move(rows)}, {"dry_run", dry_run}}),

@@ -1,8 +1,12 @@
-// `mlp data gc`: removes from the local store what nothing needs any more.
+// `mlp data gc`: removes from the local store, or from a remote, what nothing needs any more.
+#include "cli/completers.hpp"
 #include "cli/data.hpp"
+#include "core/base/error.hpp"
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
+#include "core/config/settings.hpp"
 #include "core/data/gc.hpp"
+#include "core/data/remote_gc.hpp"
 #include "core/model/roots.hpp"
 
 #include <fmt/format.h>
@@ -51,7 +55,80 @@ void forget_others(Session& session, const std::set<Digest>& needed) {
   }
 }
 
-void run(Session& session) {
+// What both kinds of collection say in the end.
+std::string result_text(const data::GcResult& result, bool dry_run) {
+  std::string text =
+      result.removed_objects == 0
+          ? std::string("nothing to remove\n")
+          : fmt::format("{} {} objects ({}): packs removed {}, written anew {}\n",
+                        dry_run ? "would remove" : "removed", format_count(result.removed_objects),
+                        format_bytes(result.removed_bytes), format_count(result.packs_removed),
+                        format_count(result.packs_rewritten));
+  if (result.left_objects > 0)
+    text += fmt::format("{} more ({}) lie in packs that are needed nearly whole\n",
+                        format_count(result.left_objects), format_bytes(result.left_bytes));
+  return text;
+}
+
+Json result_record(const data::GcResult& result, std::uint64_t versions, bool dry_run) {
+  return json_object({{"dry_run", dry_run},
+                      {"versions", versions},
+                      {"absent_versions", result.absent_roots},
+                      {"kept_objects", result.kept_objects},
+                      {"kept_bytes", result.kept_bytes},
+                      {"removed_objects", result.removed_objects},
+                      {"removed_bytes", result.removed_bytes},
+                      {"left_objects", result.left_objects},
+                      {"left_bytes", result.left_bytes},
+                      {"packs_removed", result.packs_removed},
+                      {"packs_rewritten", result.packs_rewritten}});
+}
+
+std::string count_text(std::uint64_t versions) {
+  return versions == 1 ? "1 version" : format_count(versions) + " versions";
+}
+
+std::optional<WallTime> oldest_to_keep(Session& session) {
+  const auto text = session.arguments().get("--older-than");
+  if (!text) return std::nullopt;
+  if (!session.arguments().has("--remote"))
+    throw Error(ErrorKind::usage, "--older-than is for versions at a remote")
+        .with_hint("name it with --remote");
+  const auto age = config::parse_duration(*text);
+  if (!age || age->count() < 0)
+    throw Error(ErrorKind::usage, fmt::format("'{}' is no time", printable(*text)))
+        .with_hint("such as 90d or 12h");
+  return wall_now() - std::chrono::duration_cast<WallTime::duration>(*age);
+}
+
+void collect_at_remote(Session& session) {
+  const bool dry_run = session.arguments().has("--dry-run");
+  data::RemoteGcOptions options{.older_than = oldest_to_keep(session),
+                                .dry_run = dry_run,
+                                .progress = &session.output().progress(),
+                                .stop = session.stop_token()};
+  for (const model::Root& root : model::find_roots(session.project()))
+    options.keep.insert(root.manifest);
+  const OpenRemote remote = open_remote(session, chosen_remote(session));
+  const data::RemoteGcResult result = data::collect_remote_garbage(*remote.store, options);
+  Json record = result_record(result, result.versions, dry_run);
+  record["remote"] = remote.name;
+  record["forgotten"] = json_array();
+  std::string text;
+  for (const auto& [dataset, version] : result.forgotten) {
+    record["forgotten"].push_back(json_object({{"name", dataset},
+                                               {"digest", version.digest.text()},
+                                               {"time", format_time(version.time)}}));
+    text += fmt::format("{}: {} {} of {}\n", dataset, dry_run ? "would forget" : "forgot",
+                        version.digest.short_hex(), format_time(version.time));
+  }
+  text += fmt::format("{}: {} {} {} objects ({})\n", remote.name, count_text(result.versions),
+                      result.versions == 1 ? "keeps" : "keep", format_count(result.kept_objects),
+                      format_bytes(result.kept_bytes));
+  session.output().emit(record, TextView{text + result_text(result, dry_run)});
+}
+
+void collect_here(Session& session) {
   const bool dry_run = session.arguments().has("--dry-run");
   std::vector<model::Root> roots;
   std::set<Digest> needed;
@@ -72,33 +149,19 @@ void run(Session& session) {
   Json by = json_array();
   for (const model::Root& root : roots)
     by.push_back(json_object({{"digest", root.manifest.text()}, {"needed_by", root.needed_by}}));
-  std::string text =
-      fmt::format("{} keep {} objects ({}) of {}\n", needs_text(roots),
-                  format_count(result.kept_objects), format_bytes(result.kept_bytes),
-                  needed.size() == 1 ? "1 version" : format_count(needed.size()) + " versions");
-  text +=
-      result.removed_objects == 0
-          ? std::string("nothing to remove\n")
-          : fmt::format("{} {} objects ({}): packs removed {}, written anew {}\n",
-                        dry_run ? "would remove" : "removed", format_count(result.removed_objects),
-                        format_bytes(result.removed_bytes), format_count(result.packs_removed),
-                        format_count(result.packs_rewritten));
-  if (result.left_objects > 0)
-    text += fmt::format("{} more ({}) lie in packs that are needed nearly whole\n",
-                        format_count(result.left_objects), format_bytes(result.left_bytes));
-  session.output().emit(json_object({{"dry_run", dry_run},
-                                     {"versions", needed.size()},
-                                     {"absent_versions", result.absent_roots},
-                                     {"kept_objects", result.kept_objects},
-                                     {"kept_bytes", result.kept_bytes},
-                                     {"removed_objects", result.removed_objects},
-                                     {"removed_bytes", result.removed_bytes},
-                                     {"left_objects", result.left_objects},
-                                     {"left_bytes", result.left_bytes},
-                                     {"packs_removed", result.packs_removed},
-                                     {"packs_rewritten", result.packs_rewritten},
-                                     {"roots", std::move(by)}}),
-                        TextView{text});
+  Json record = result_record(result, needed.size(), dry_run);
+  record["roots"] = std::move(by);
+  session.output().emit(
+      record, TextView{fmt::format("{} keep {} objects ({}) of {}\n", needs_text(roots),
+                                   format_count(result.kept_objects),
+                                   format_bytes(result.kept_bytes), count_text(needed.size())) +
+                       result_text(result, dry_run)});
+}
+
+void run(Session& session) {
+  if (session.arguments().has("--remote")) return collect_at_remote(session);
+  static_cast<void>(oldest_to_keep(session)); // refuses it
+  collect_here(session);
 }
 
 } // namespace
@@ -106,11 +169,20 @@ void run(Session& session) {
 extern const Command data_gc_command;
 const Command data_gc_command = {
     .path = "data gc",
-    .summary = "remove what nothing needs any more from the local store",
+    .summary = "remove what nothing needs any more, here or at a remote",
     .category = Category::data,
-    .options = {dry_run_option()},
+    .options = {{.name = "--remote",
+                 .value = "REMOTE",
+                 .help = "collect at this remote, and not here",
+                 .complete = complete_remotes},
+                {.name = "--older-than",
+                 .value = "TIME",
+                 .help =
+                     "at the remote, forget versions without a name that are older, such as 90d"},
+                dry_run_option()},
     .examples = {{"mlp data gc --dry-run", "what would go, and what keeps the rest"},
-                 {"mlp data gc", "remove it"}},
+                 {"mlp data gc", "remove it"},
+                 {"mlp data gc --remote origin --older-than 90d", "old versions at a remote"}},
     .run = run};
 
 } // namespace mlp

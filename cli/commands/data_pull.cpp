@@ -31,6 +31,8 @@ void run(Session& session) {
                                 {"pinned", result.pinned},
                                 {"fetched_objects", result.fetched.objects},
                                 {"fetched_bytes", result.fetched.bytes},
+                                {"cached_objects", result.fetched.cached_objects},
+                                {"cached_bytes", result.fetched.cached_bytes},
                                 {"written_files", result.checkout.written_files},
                                 {"written_bytes", result.checkout.written_bytes},
                                 {"removed_files", result.checkout.removed_files},
@@ -39,7 +41,7 @@ void run(Session& session) {
     text += fmt::format("{}: {} in {}: {} {}, {} {}, {} {}\n", dataset.name,
                         size_text(result.totals.files, result.totals.bytes),
                         result.version.short_hex(), dry_run ? "would fetch" : "fetched",
-                        format_bytes(result.fetched.bytes), dry_run ? "write" : "wrote",
+                        fetched_text(result.fetched), dry_run ? "write" : "wrote",
                         size_text(result.checkout.written_files, result.checkout.written_bytes),
                         dry_run ? "remove" : "removed", result.checkout.removed_files);
     if (result.checkout.untracked_files > 0)
@@ -64,7 +66,7 @@ const Command data_pull_command = {
                 {.name = "--force", .help = "overwrite files that have local changes"},
                 {.name = "--local", .help = "use what is in the local store, and no remote"},
                 dry_run_option()},
-    .settings = {"data.jobs", "data.compression_level"},
+    .settings = {"data.jobs", "data.compression_level", "data.link"},
     .examples = {{"mlp data pull", "bring all datasets to the versions of mlp.lock"},
                  {"mlp data pull digits --force", "throw local changes of one dataset away"}},
     .run = run};

@@ -3,6 +3,7 @@
 #include "cli/data.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
+#include "core/data/remote_claim.hpp"
 
 #include <fmt/format.h>
 
@@ -40,6 +41,9 @@ void run(Session& session) {
   datasets->known(name.dataset).set_tag(tag, version.digest(), force);
   const OpenRemote remote = remote_if(session, false);
   if (remote.storage) {
+    const data::RemoteClaim claim(*remote.storage, data::ClaimKind::push, std::chrono::seconds(30),
+                                  session.stop_token()); // the version must not go meanwhile
+    (void)remote.store->reload(session.stop_token());
     if (!remote.store->has(version.digest()))
       throw Error(ErrorKind::not_found,
                   fmt::format("version {} is not at '{}', so it was tagged here only",

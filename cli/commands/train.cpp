@@ -1,7 +1,7 @@
 // `mlp train`: writes down a run, hands it to this machine, and follows it to its end.
 #include "backends/compute/local/local.hpp"
 #include "cli/completers.hpp"
-#include "cli/follow.hpp"
+#include "cli/launching.hpp"
 #include "cli/pinning.hpp"
 #include "cli/runs.hpp"
 #include "core/base/ids.hpp"
@@ -41,18 +41,6 @@ std::string choose_task(Session& session) {
       .with_hint(fmt::format("mlp.yaml has {}", join(names, ", ")));
 }
 
-std::map<std::string, std::string> overrides_of(Session& session) {
-  std::map<std::string, std::string> out;
-  for (const std::string& text : session.arguments().all("--param")) {
-    const std::size_t equals = text.find('=');
-    if (equals == std::string::npos || equals == 0)
-      throw Error(ErrorKind::usage, fmt::format("'{}' is not NAME=VALUE", printable(text)))
-          .with_hint("for example: --param lr=0.01");
-    out[text.substr(0, equals)] = text.substr(equals + 1);
-  }
-  return out;
-}
-
 std::string model_name(Session& session, const config::Task& task) {
   const Arguments& arguments = session.arguments();
   const auto named = arguments.get("--register");
@@ -70,63 +58,27 @@ std::string model_name(Session& session, const config::Task& task) {
 
 track::RunSpec make_spec(Session& session, bool dry_run) {
   const config::ProjectFile& file = session.project_file();
-  track::RunSpec spec;
   for (const std::string& note : file.notes)
     log_warning(note);
-  spec.task = choose_task(session);
-  spec.overrides = overrides_of(session);
+  const std::string name = choose_task(session);
+  const auto given = overrides_of(session);
   config::OrderedMap<config::Scalar> overrides;
-  for (const auto& [name, text] : spec.overrides)
-    overrides.set(name, config::parse_scalar(text));
+  for (const auto& [param, text] : given)
+    overrides.set(param, config::parse_scalar(text));
   // Checks everything now, while somebody is looking.
-  const config::Task task = config::resolve_task(file, spec.task, overrides);
+  const config::Task task = config::resolve_task(file, name, overrides);
   if (!runs_something(task))
-    throw Error(ErrorKind::config, fmt::format("task '{}' runs nothing", spec.task))
+    throw Error(ErrorKind::config, fmt::format("task '{}' runs nothing", name))
         .with_hint("give it 'run:' or 'trainer:' in mlp.yaml");
-  spec.created = wall_now();
-  spec.id = new_run_id(spec.created);
-  spec.name = session.arguments().get_or("--name", "");
-  spec.project = file.name;
-  spec.user = track::user_name();
-  spec.host = track::host_name();
-  spec.mlp_version = MLP_VERSION;
-  spec.command = file.task(spec.task).run;
-  for (const auto& entry : task.params)
-    spec.params[entry.name] = dump_json(entry.value.to_json());
+  track::RunSpec spec = new_run_spec(session, task, dry_run);
+  spec.overrides = given;
+  spec.command = file.task(name).run;
   spec.model = model_name(session, task);
-  spec.outs = task.outs;
-  for (const auto& entry : task.env)
-    spec.environment.push_back(entry.name);
-  spec.num_nodes = task.num_nodes;
-  spec.datasets = pinned_datasets(session, task.data, dry_run);
-  spec.source = track::source_state(session.project().root);
   return spec;
 }
 
-job::JobSpec job_of(Session& session, const track::RunFolder& run, const track::RunSpec& spec) {
-  return {.run_id = spec.id,
-          .run_folder = run.root,
-          .project = session.project().root,
-          .resources = session.project_file().task(spec.task).resources,
-          .num_nodes = spec.num_nodes};
-}
-
-void show_plan(Session& session, job::Backend& backend) {
-  const track::RunSpec spec = make_spec(session, true);
-  const track::RunFolder run{session.project().runs() / spec.id};
-  const std::string submitted = backend.render(job_of(session, run, spec));
-  Json record = track::to_json(spec);
-  std::string text =
-      fmt::format("would run task '{}' on this machine:\n  {}", spec.task, submitted);
-  if (!spec.command.empty()) text += fmt::format("which runs:\n  {}\n", trim(spec.command));
-  for (const auto& [name, value] : spec.params)
-    text += fmt::format("param {} = {}\n", name, value);
-  for (const track::DatasetUse& use : spec.datasets)
-    text +=
-        fmt::format("data {} = {}\n", use.name, use.digest.empty() ? "(to be added)" : use.digest);
-  if (!spec.model.empty()) text += fmt::format("model {}\n", spec.model);
-  session.output().emit(json_object({{"dry_run", true}, {"spec", record}, {"submits", submitted}}),
-                        TextView{text});
+const config::Resources& resources_of(Session& session, const track::RunSpec& spec) {
+  return session.project_file().task(spec.task).resources;
 }
 
 // A new attempt of a run that ended; what it reads must be what it began with.
@@ -157,57 +109,20 @@ track::RunFolder resume(Session& session, job::Backend& backend, const std::stri
   return run;
 }
 
-void report(Session& session, const track::RunRecord& run) {
-  if (run.state != track::RunState::succeeded) throw run_error(run);
-  const double seconds = run.started && run.ended
-                             ? std::chrono::duration<double>(*run.ended - *run.started).count()
-                             : 0.0;
-  std::string text = fmt::format("run {} succeeded in {}\n", run.spec.id,
-                                 format_duration(std::chrono::duration<double>(seconds)));
-  std::size_t width = 0;
-  std::vector<std::pair<std::string, double>> shown;
-  for (const auto& [name, value] : run.metrics)
-    if (name.starts_with("test_") || name.starts_with("val_")) shown.emplace_back(name, value);
-  if (shown.empty()) shown.assign(run.metrics.begin(), run.metrics.end());
-  if (shown.size() > 20) shown.resize(20);
-  for (const auto& [name, value] : shown)
-    width = std::max(width, name.size());
-  for (const auto& [name, value] : shown)
-    text += fmt::format("  {:<{}}  {:.4g}\n", printable(name), width, value);
-  for (const std::string& model : run.models)
-    text += fmt::format("model {}\n", model);
-  for (const std::string& warning : run.warnings)
-    session.output().warning(warning);
-  session.output().emit(run_json(run), TextView{text});
-}
-
 void run(Session& session) {
   local::LocalBackend backend(this_executable());
   const Arguments& arguments = session.arguments();
-  const auto resumed = arguments.get("--resume");
-  if (arguments.has("--dry-run") && !resumed) return show_plan(session, backend);
-
-  track::RunFolder folder;
-  track::RunSpec spec;
-  if (resumed) {
-    folder = resume(session, backend, *resumed);
-    spec = track::read_run_spec(folder);
-  } else {
-    spec = make_spec(session, false);
-    config::make_state_folders(session.project());
-    folder = track::create_run(session.project().runs(), spec,
-                               session.project_file().document->text(), "made by mlp train");
+  if (const auto resumed = arguments.get("--resume")) {
+    const track::RunFolder folder = resume(session, backend, *resumed);
+    const std::string task = track::read_run_spec(folder).task; // of the run's own mlp.yaml
+    return follow_launched(session, backend, folder,
+                           config::load_project_file(folder.project_file()).task(task).resources);
   }
-  const CancelWishes wishes;
-  const std::string handle = backend.submit(job_of(session, folder, spec));
-  if (arguments.has("--detach")) {
-    session.output().emit(json_object({{"run", spec.id}, {"state", "queued"}, {"folder", handle}}),
-                          TextView{spec.id + "\n"});
-    return;
-  }
-  session.output().status(fmt::format("run {} of task '{}'", spec.id, spec.task));
-  const bool trainer = spec.command.empty();
-  report(session, follow_run(session, backend, handle, trainer, wishes));
+  const track::RunSpec spec = make_spec(session, arguments.has("--dry-run"));
+  if (arguments.has("--dry-run"))
+    return show_plan(session, backend, spec, resources_of(session, spec));
+  launch(session, backend, spec, resources_of(session, spec),
+         session.project_file().document->text(), "made by mlp train");
 }
 
 } // namespace

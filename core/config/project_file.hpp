@@ -68,6 +68,7 @@ struct Resources {
 // `job_recovery`
 struct JobRecovery {
   std::int64_t max_restarts_on_errors = 0;
+  std::vector<std::int64_t> recover_on_exit_codes; // of these, restarts are not counted
 };
 
 // `plots[i]`

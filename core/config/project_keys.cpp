@@ -63,6 +63,9 @@ const Fields<JobRecovery>& fields_of(const JobRecovery*) {
       field("max_restarts_on_errors", &T::max_restarts_on_errors,
             "how often a run that failed is started again")
           .range(0, 1000),
+      field("recover_on_exit_codes", &T::recover_on_exit_codes,
+            "exit codes of the program after which it is always started again")
+          .range(1, 255),
   };
   return fields;
 }
@@ -97,7 +100,7 @@ const Fields<Task>& fields_of(const Task*) {
       field("matrix", &T::matrix, "parameters with lists of values: a run for each combination")
           .inert(),
       field("env", &T::env, "environment variables").keys(MapKeys::environment_names),
-      field("job_recovery", &T::job_recovery, "what to do when a run fails").inert(),
+      field("job_recovery", &T::job_recovery, "what to do when a run fails"),
       field("model", &T::model, "name to register the model under; default: the project's"),
   };
   return fields;

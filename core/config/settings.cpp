@@ -51,6 +51,27 @@ const std::vector<SettingDefinition>& table() {
        .description = "zstd level of stored data, from 1 (quick) to 19 (small)",
        .minimum = 1,
        .maximum = 19},
+      {.key = "data.cache",
+       .type = text,
+       .default_value = "",
+       .environment = "MLP_CACHE",
+       .value_name = "FOLDER",
+       .description = "what your projects share; default: $XDG_CACHE_HOME/mlp/data"},
+      {.key = "data.cache_limit",
+       .type = size,
+       .default_value = "20GiB",
+       .environment = "MLP_CACHE_LIMIT",
+       .value_name = "SIZE",
+       .description = "most that this cache keeps of what no project has; 0: there is no cache",
+       .maximum = 64 * 1024 * 1024 * mib},
+      {.key = "data.link",
+       .type = text,
+       .default_value = "auto",
+       .environment = "MLP_LINK",
+       .option = "--link",
+       .value_name = "HOW",
+       .description = "how files get into place: links from the cache, or copies",
+       .choices = {"auto", "reflink", "hardlink", "copy"}},
       {.key = "data.mount_cache",
        .type = size,
        .default_value = "4GiB",
@@ -293,6 +314,14 @@ fs::path user_config_path(const EnvironmentLookup& environment) {
   const char* const home = environment("HOME");
   if (home == nullptr || home[0] != '/') return {};
   return fs::path(home) / ".config" / "mlp" / "config.yaml";
+}
+
+fs::path user_cache_path(const EnvironmentLookup& environment) {
+  const char* const xdg = environment("XDG_CACHE_HOME");
+  if (xdg != nullptr && xdg[0] == '/') return fs::path(xdg) / "mlp";
+  const char* const home = environment("HOME");
+  if (home == nullptr || home[0] != '/') return {};
+  return fs::path(home) / ".cache" / "mlp";
 }
 
 Settings Settings::load(const EnvironmentLookup& environment,

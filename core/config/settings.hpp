@@ -44,6 +44,9 @@ enum class SettingSource { default_value, file, environment, option };
 // $XDG_CONFIG_HOME/mlp/config.yaml, or ~/.config/mlp/config.yaml; empty without a home.
 [[nodiscard]] fs::path user_config_path(const EnvironmentLookup& environment);
 
+// $XDG_CACHE_HOME/mlp, or ~/.cache/mlp; empty without a home.
+[[nodiscard]] fs::path user_cache_path(const EnvironmentLookup& environment);
+
 // Immutable once loaded; may be read by many threads.
 class Settings {
  public:

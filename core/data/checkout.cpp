@@ -159,12 +159,36 @@ class Pass {
       pending.file.stat = restore_link(*here, entry);
     } else if (entry.content.size >= large_restore) {
       progress_.note(here->path_of(entry.name));
-      pending.file.stat = restore_large(*here, entry, store_, progress_, pool_, options_.stop);
+      pending.file.stat = place(*here, entry, [this](const Directory& folder, const Entry& file) {
+        return restore_large(folder, file, store_, progress_, pool_, options_.stop);
+      });
     } else {
-      pending.restored = pool_.submit(
-          [this, here, entry] { return restore_small(*here, entry, store_, progress_); });
+      pending.restored = pool_.submit([this, here, entry] {
+        return place(*here, entry, [this](const Directory& folder, const Entry& file) {
+          return restore_small(folder, file, store_, progress_);
+        });
+      });
     }
     push(std::move(pending));
+  }
+
+  FileStat place(const Directory& here, const Entry& entry, const LinkedFiles::Restore& restore) {
+    if (options_.links == nullptr || !options_.links->takes(entry)) return restore(here, entry);
+    return options_.links->place(here, entry, restore,
+                                 [this](std::uint64_t bytes) { progress_.advance(bytes); });
+  }
+
+  // Whether a file that has the right content has to be put in place anew: its mode is not to be
+  // changed where it is a hard link, and `relink` asks for another kind of file.
+  [[nodiscard]] bool must_replace(const Entry& entry, const CachedFile& now,
+                                  const struct stat& info) const {
+    if (!entry.is_file()) return false;
+    const bool linked = info.st_nlink > 1 && (info.st_mode & 0222) == 0;
+    if (linked && entry.type != now.type) return true;
+    if (!options_.relink || options_.links == nullptr) return false;
+    const bool to_link =
+        options_.links->mode() == LinkMode::hardlink && options_.links->takes(entry);
+    return linked != to_link;
   }
 
   // Both the version and the folder have something of this name.
@@ -206,6 +230,10 @@ class Pass {
     const bool same_content =
         now && (entry.is_file() ? now->type != EntryType::symlink && now->content == entry.content
                                 : entry.type == now->type && now->target == entry.target);
+    if (same_content && must_replace(entry, *now, item.info)) {
+      create(here, entry, depth, cache_name);
+      return;
+    }
     if (same_content) {
       ++stats.kept_files;
       if (!write_) return;

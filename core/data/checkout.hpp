@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/base/progress.hpp"
+#include "core/data/linked_files.hpp"
 #include "core/data/manifest.hpp"
 #include "core/data/store.hpp"
 
@@ -15,9 +16,12 @@
 namespace mlp::data {
 
 struct CheckoutOptions {
-  fs::path cache;       // the dataset's stat cache: read, and written when done
-  bool force = false;   // overwrite local changes
-  bool dry_run = false; // only count, and look for conflicts
+  fs::path cache;               // the dataset's stat cache: read, and written when done
+  bool force = false;           // overwrite local changes
+  bool dry_run = false;         // only count, and look for conflicts
+  LinkedFiles* links = nullptr; // where files are linked from; without it they are copies
+  bool relink =
+      false; // files that are right already, but copies or hard links against its mode, too
   unsigned jobs = 0;
   Progress* progress = nullptr;
   std::stop_token stop;

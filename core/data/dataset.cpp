@@ -4,6 +4,7 @@
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/data/manifest_builder.hpp"
+#include "core/data/remote_claim.hpp"
 #include "core/data/select.hpp"
 
 #include <fmt/format.h>
@@ -15,6 +16,7 @@ namespace mlp::data {
 namespace {
 
 constexpr std::size_t kept_changes = 10000;
+constexpr std::chrono::minutes longest_wait(10); // for a collection of a remote's garbage
 
 // Builds the version while the scan goes on.
 class BuildVisitor final : public ScanVisitor {
@@ -76,6 +78,42 @@ fs::path Datasets::path_of(const DatasetName& dataset) const {
                             dataset.path, dataset.name))
         .with_hint("keep the data in a folder of its own, such as data/");
   return clean;
+}
+
+void Datasets::use_cache(std::unique_ptr<UserCache> cache, LinkMode link, bool relink) {
+  cache_ = std::move(cache);
+  link_ = link;
+  relink_ = relink;
+}
+
+TransferOptions Datasets::transfer_options(bool dry_run) {
+  return {.jobs = jobs_,
+          .dry_run = dry_run,
+          .cache = cache_.get(),
+          .progress = &progress_,
+          .stop = stop_};
+}
+
+TransferStats Datasets::fetch_from(RemoteStore& remote, const Digest& version, bool dry_run) {
+  try {
+    return fetch_objects(store_, remote, version, transfer_options(dry_run));
+  } catch (const Error& error) {
+    // Garbage was collected there since: what is needed lies in other packs now.
+    if (error.kind() != ErrorKind::not_found || !remote.reload(stop_)) throw;
+    return fetch_objects(store_, remote, version, transfer_options(dry_run));
+  }
+}
+
+CheckoutStats Datasets::place(const DatasetName& dataset, const Entry& version, bool force,
+                              bool dry_run) {
+  const fs::path root = path_of(dataset);
+  CheckoutOptions options = checkout_options(cache_of(dataset), force, dry_run);
+  LinkedFiles links(cache_ ? cache_->files() : fs::path(), root, cache_ ? link_ : LinkMode::copy);
+  options.links = &links;
+  options.relink = relink_;
+  const CheckoutStats stats = data::checkout(root, version, store_, options);
+  if (!dry_run && links.mode() != LinkMode::copy) (void)cache_->trim();
+  return stats;
 }
 
 CheckoutOptions Datasets::checkout_options(fs::path cache, bool force, bool dry_run) const {
@@ -195,14 +233,26 @@ PushResult Datasets::push(const DatasetName& dataset, RemoteStore& remote, bool 
     PushResult result;
     result.version = pinned(dataset).digest;
     result.totals = version_totals(read_manifest(store_, result.version));
-    result.sent = push_objects(
-        store_, remote, result.version,
-        {.jobs = jobs_, .dry_run = dry_run, .check = check, .progress = &progress_, .stop = stop_});
-    if (dry_run) return result;
-    publish_version(remote.storage(), dataset.name,
-                    {result.version, result.totals.files, result.totals.bytes, wall_now()});
-    for (const auto& [tag, version] : known(dataset).tags())
-      if (version == result.version) publish_tag(remote.storage(), dataset.name, tag, version);
+    TransferOptions options = transfer_options(dry_run);
+    options.check = check;
+    if (dry_run) {
+      result.sent = push_objects(store_, remote, result.version, options);
+      return result;
+    }
+    // A collection of garbage that took this push for dead may have removed what it relied on.
+    for (bool sure = false; !sure;) {
+      RemoteClaim claim(remote.storage(), ClaimKind::push, longest_wait, stop_);
+      (void)remote.reload(stop_); // what was listed before may have gone
+      options.claim = &claim;
+      result.sent += push_objects(store_, remote, result.version, options);
+      publish_version(remote.storage(), dataset.name,
+                      {result.version, result.totals.files, result.totals.bytes, wall_now()});
+      for (const auto& [tag, version] : known(dataset).tags())
+        if (version == result.version) publish_tag(remote.storage(), dataset.name, tag, version);
+      sure = claim.held();
+      options.check = true;
+    }
+    if (cache_) cache_->keep(store_, stop_);
     return result;
   });
 }
@@ -229,9 +279,8 @@ PullResult Datasets::pull(const DatasetName& dataset, RemoteStore* remote, bool 
     }
     if (remote != nullptr) {
       if (!dry_run) store_.prepare(stop_);
-      result.fetched =
-          fetch_objects(store_, *remote, result.version,
-                        {.jobs = jobs_, .dry_run = dry_run, .progress = &progress_, .stop = stop_});
+      result.fetched = fetch_from(*remote, result.version, dry_run);
+      if (cache_ && !dry_run) cache_->keep(store_, stop_);
     }
     const bool here = store_.has(result.version);
     Entry version;
@@ -240,9 +289,7 @@ PullResult Datasets::pull(const DatasetName& dataset, RemoteStore* remote, bool 
     else
       version = read_manifest(*remote, result.version); // dry run of what is not fetched
     result.totals = version_totals(version);
-    if (here || !dry_run)
-      result.checkout = data::checkout(path_of(dataset), version, store_,
-                                       checkout_options(cache_of(dataset), force, dry_run));
+    if (here || !dry_run) result.checkout = place(dataset, version, force, dry_run);
     if (dry_run) return result;
     record(dataset, result.version, result.totals);
     if (remote != nullptr) take_tags(dataset, *remote);
@@ -256,9 +303,8 @@ FetchResult Datasets::fetch(const DatasetName& dataset, const Digest& version, R
   return with_context(fmt::format("while fetching dataset '{}'", dataset.name), [&] {
     if (!dry_run) store_.prepare(stop_);
     FetchResult result{.version = version};
-    result.fetched =
-        fetch_objects(store_, remote, version,
-                      {.jobs = jobs_, .dry_run = dry_run, .progress = &progress_, .stop = stop_});
+    result.fetched = fetch_from(remote, version, dry_run);
+    if (cache_ && !dry_run) cache_->keep(store_, stop_);
     LocalFirst source(store_, &remote);
     result.totals = version_totals(read_manifest(source, version));
     if (!dry_run) {
@@ -275,9 +321,7 @@ Digest Datasets::select(const Digest& version, const std::vector<IgnorePattern>&
   LocalFirst source(store_, remote);
   const Digest part = select_files(source, read_manifest(source, version), only, store_);
   store_.flush();
-  if (remote != nullptr)
-    (void)fetch_objects(store_, *remote, part,
-                        {.jobs = jobs_, .progress = &progress_, .stop = stop_});
+  if (remote != nullptr) (void)fetch_from(*remote, part, false);
   return part;
 }
 
@@ -287,8 +331,7 @@ CheckoutStats Datasets::checkout(const DatasetName& dataset, const Digest& versi
     if (!dry_run) store_.prepare(stop_); // until the version is pinned
     const Entry root = read_manifest(store_, version);
     const Totals totals = version_totals(root);
-    const CheckoutStats stats = data::checkout(path_of(dataset), root, store_,
-                                               checkout_options(cache_of(dataset), force, dry_run));
+    const CheckoutStats stats = place(dataset, root, force, dry_run);
     if (!dry_run) {
       record(dataset, version, totals);
       pin(dataset, {version, totals.files, totals.bytes});

@@ -12,8 +12,10 @@
 #include "core/data/scan.hpp"
 #include "core/data/store.hpp"
 #include "core/data/transfer.hpp"
+#include "core/data/user_cache.hpp"
 #include "core/data/versions.hpp"
 
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -72,6 +74,10 @@ class Datasets {
   Datasets(const config::Project& project, Progress& progress, std::stop_token stop,
            unsigned jobs = 0, int compression_level = 1);
 
+  // From now on fetches ask the user's cache, unless it is null, before a remote; what is fetched
+  // or sent is kept there; and checkouts link from it. `relink`: files that are right already too.
+  void use_cache(std::unique_ptr<UserCache> cache, LinkMode link, bool relink);
+
   // Stores what changed and pins the version. Incremental; an interrupted one is taken up by the
   // next. With `dry_run` only hashes and counts.
   AddResult add(const DatasetName& dataset, bool dry_run);
@@ -112,6 +118,10 @@ class Datasets {
 
  private:
   [[nodiscard]] fs::path cache_of(const DatasetName& dataset) const;
+  [[nodiscard]] TransferOptions transfer_options(bool dry_run);
+  TransferStats fetch_from(RemoteStore& remote, const Digest& version, bool dry_run);
+  // Into the dataset's place, with links.
+  CheckoutStats place(const DatasetName& dataset, const Entry& version, bool force, bool dry_run);
   [[nodiscard]] CheckoutOptions checkout_options(fs::path cache, bool force, bool dry_run) const;
   void record(const DatasetName& dataset, const Digest& version, const Totals& totals) const;
   void pin(const DatasetName& dataset, const config::DatasetLock& version) const;
@@ -122,6 +132,9 @@ class Datasets {
   std::stop_token stop_;
   unsigned jobs_;
   ObjectStore store_;
+  std::unique_ptr<UserCache> cache_; // may be null
+  LinkMode link_ = LinkMode::copy;
+  bool relink_ = false;
 };
 
 } // namespace mlp::data

@@ -7,7 +7,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/fs.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -44,6 +46,10 @@ class TemporaryFile {
       data = data.subspan(static_cast<std::size_t>(n));
       offset += static_cast<std::uint64_t>(n);
     }
+  }
+
+  [[nodiscard]] bool clone(const File& source) const {
+    return ::ioctl(file_.fd(), FICLONE, source.fd()) == 0;
   }
 
   FileStat commit() {
@@ -146,6 +152,31 @@ FileStat restore_large(const Directory& directory, const Entry& entry, ObjectSto
     }
     return file->commit();
   });
+}
+
+std::optional<FileStat> restore_clone(const Directory& directory, const Entry& entry,
+                                      const File& source) {
+  return named(directory, entry, [&]() -> std::optional<FileStat> {
+    TemporaryFile file(directory, entry);
+    if (!file.clone(source)) return std::nullopt;
+    return file.commit();
+  });
+}
+
+std::optional<FileStat> restore_hard_link(const Directory& directory, const Entry& entry,
+                                          const Directory& source, const std::string& name) {
+  const std::string temporary = temporary_name();
+  if (::linkat(source.fd(), name.c_str(), directory.fd(), temporary.c_str(), 0) != 0)
+    return std::nullopt;
+  struct stat info {};
+  const bool placed =
+      ::renameat(directory.fd(), temporary.c_str(), directory.fd(), entry.name.c_str()) == 0 &&
+      ::fstatat(directory.fd(), entry.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
+  const int code = errno;
+  // Where the name was a link to the same file, a rename does nothing and leaves this one.
+  ::unlinkat(directory.fd(), temporary.c_str(), 0);
+  if (!placed) throw system_error(code, "write", directory.path_of(entry.name));
+  return to_file_stat(info);
 }
 
 FileStat restore_link(const Directory& directory, const Entry& entry) {

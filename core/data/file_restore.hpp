@@ -8,7 +8,10 @@
 #include "core/data/store.hpp"
 #include "core/data/task_pool.hpp"
 
+#include <optional>
 #include <stop_token>
+#include <string>
+#include <vector>
 
 namespace mlp::data {
 
@@ -23,6 +26,13 @@ FileStat restore_small(const Directory& directory, const Entry& entry, ObjectSto
                        Progress& progress);
 FileStat restore_large(const Directory& directory, const Entry& entry, ObjectStore& store,
                        Progress& progress, TaskPool& pool, const std::stop_token& stop);
+
+// The same from a file that has the content already: with its blocks shared, or as a hard link to
+// it, which keeps its mode and times. nullopt if the file system cannot; nothing has happened then.
+std::optional<FileStat> restore_clone(const Directory& directory, const Entry& entry,
+                                      const File& source);
+std::optional<FileStat> restore_hard_link(const Directory& directory, const Entry& entry,
+                                          const Directory& source, const std::string& name);
 
 // The same for a symbolic link. Never follows one.
 FileStat restore_link(const Directory& directory, const Entry& entry);

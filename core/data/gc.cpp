@@ -4,7 +4,6 @@
 
 #include "core/base/error.hpp"
 #include "core/base/interrupt.hpp"
-#include "core/data/manifest_reader.hpp"
 #include "core/data/pack_reader.hpp"
 #include "core/data/pack_writer.hpp"
 #include "core/data/stat_cache.hpp"
@@ -22,31 +21,6 @@ namespace {
 constexpr std::chrono::seconds longest_wait(30);
 // A pack of chunks is written anew when this share of it is not needed.
 constexpr double worth_rewriting = 0.2;
-
-class Marker final : public ObjectVisitor {
- public:
-  Marker(PackMarks& marks, Progress& progress, const std::stop_token& stop)
-      : marks_(marks), progress_(progress), stop_(stop) {}
-
-  bool enter(const Digest& node) override {
-    throw_if_stopped(stop_);
-    return marks_.mark(node) == PackMarks::Mark::fresh;
-  }
-  void chunk(const Ref& ref) override {
-    if (marks_.mark(ref.id) == PackMarks::Mark::fresh) progress_.advance(1);
-  }
-  void leave(const Digest&) override {}
-
- private:
-  PackMarks& marks_;
-  Progress& progress_;
-  const std::stop_token& stop_;
-};
-
-struct Victim {
-  Digest pack;
-  PackMarks::PackUse use;
-};
 
 class Sweeper {
  public:
@@ -115,32 +89,6 @@ class Sweeper {
   Bytes stored_, plain_;
 };
 
-// Of the needed packs' objects, what goes and what stays; counted into `result`.
-std::vector<Victim> choose(const PackMarks& marks, GcResult& result) {
-  std::vector<Victim> victims;
-  for (const auto& [pack, use] : marks.uses()) {
-    result.kept_objects += use.needed_objects;
-    result.kept_bytes += use.needed_bytes;
-    const std::uint64_t objects = use.objects - use.needed_objects;
-    const std::uint64_t bytes = use.bytes - use.needed_bytes;
-    if (objects == 0) continue;
-    // A node that nobody needs may name chunks that go: such a node has to go first.
-    const bool worth =
-        use.kind == PackKind::meta ||
-        static_cast<double>(bytes) >= worth_rewriting * static_cast<double>(use.bytes);
-    if (!worth) {
-      result.left_objects += objects;
-      result.left_bytes += bytes;
-      continue;
-    }
-    result.removed_objects += objects;
-    result.removed_bytes += bytes;
-    ++(use.needed_objects == 0 ? result.packs_removed : result.packs_rewritten);
-    victims.push_back({pack, use});
-  }
-  return victims;
-}
-
 std::vector<fs::path> files_in(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code code;
@@ -167,16 +115,8 @@ GcResult collect_garbage(const fs::path& directory,
   store.reload(!options.dry_run);
 
   PackMarks marks(store.index());
-  progress.begin("looking for what is needed", 0, ProgressUnit::count);
-  Marker marker(marks, progress, options.stop);
-  for (const Digest& root : roots()) {
-    if (store.has(root))
-      walk_objects(store, root, marker);
-    else
-      ++result.absent_roots;
-  }
-  progress.end();
-  const std::vector<Victim> victims = choose(marks, result);
+  result.absent_roots = mark_needed(store, roots(), marks, progress, options.stop);
+  const std::vector<Victim> victims = choose_victims(marks, worth_rewriting, result);
   if (options.dry_run) return result;
   if (options.before_sweep) options.before_sweep();
   if (victims.empty()) return result;

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "core/base/progress.hpp"
-#include "core/data/store.hpp"
+#include "core/data/garbage.hpp"
 
 #include <functional>
 #include <span>
@@ -19,16 +19,6 @@ struct GcOptions {
   std::function<void()> before_sweep;
   Progress* progress = nullptr;
   std::stop_token stop;
-};
-
-struct GcResult {
-  std::uint64_t kept_objects = 0, kept_bytes = 0;       // stored bytes
-  std::uint64_t removed_objects = 0, removed_bytes = 0; // the same
-  std::uint64_t left_objects = 0,
-                left_bytes = 0; // not needed, but too few in their pack to move it
-  std::uint64_t packs_removed = 0, packs_rewritten = 0;
-  std::uint64_t absent_roots = 0; // manifests that are not in this store
-  [[nodiscard]] bool changes() const { return packs_removed + packs_rewritten > 0; }
 };
 
 // Waits up to 30 s until nobody adds, then keeps them waiting; readers go on. Then asks for the

@@ -387,6 +387,10 @@ PackMarks::Mark PackMarks::mark(const Digest& id) {
   return Mark::fresh;
 }
 
+bool PackMarks::has(const Digest& id) const {
+  return set_.locate(*files_, id).has_value();
+}
+
 bool PackMarks::is_marked(const Digest& id) const {
   const auto place = set_.locate(*files_, id);
   return place && bits_[place->file][place->record];

@@ -80,6 +80,7 @@ class PackMarks {
 
   enum class Mark : std::uint8_t { missing, fresh, repeated };
   Mark mark(const Digest& id);
+  [[nodiscard]] bool has(const Digest& id) const;
   [[nodiscard]] bool is_marked(const Digest& id) const;
   // Whether this pack's copy of the object is the one that is needed.
   [[nodiscard]] bool is_marked(const Digest& id, const Digest& pack) const;

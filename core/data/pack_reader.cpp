@@ -120,4 +120,16 @@ std::vector<PackDamage> check_pack(const ReadAt& read, std::uint64_t size, const
   return damages;
 }
 
+std::optional<PackContents> read_sound_pack(const ReadAt& read, std::uint64_t size,
+                                            const Digest& id,
+                                            const std::function<void(std::uint64_t)>& progress) {
+  try {
+    if (!check_pack(read, size, id, progress).empty()) return std::nullopt;
+    return read_pack_end(read, size, id);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::integrity) throw;
+    return std::nullopt;
+  }
+}
+
 } // namespace mlp::data

@@ -4,6 +4,7 @@
 #include "core/data/pack.hpp"
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,5 +34,10 @@ struct PackDamage {
 [[nodiscard]] std::vector<PackDamage>
 check_pack(const ReadAt& read, std::uint64_t size, const Digest& id,
            const std::function<void(std::uint64_t)>& progress);
+
+// What a pack has, if every byte of it is as it should be. Errors other than integrity are thrown.
+[[nodiscard]] std::optional<PackContents>
+read_sound_pack(const ReadAt& read, std::uint64_t size, const Digest& id,
+                const std::function<void(std::uint64_t)>& progress);
 
 } // namespace mlp::data

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace mlp::data {
 
@@ -21,19 +22,6 @@ constexpr std::uint64_t window_before = 768 * 1024, window_after = 256 * 1024;
 constexpr std::size_t send_buffer = 1u << 20;
 constexpr unsigned send_attempts = 5; // where the storage says that another may do better
 
-// What a pack has, if every byte of it is as it should be.
-std::optional<PackContents> checked_pack(const ReadAt& read, std::uint64_t size, const Digest& pack,
-                                         Progress& progress) {
-  try {
-    const auto count = [&](std::uint64_t bytes) { progress.advance(bytes); };
-    if (!check_pack(read, size, pack, count).empty()) return std::nullopt;
-    return read_pack_end(read, size, pack);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::integrity) throw;
-    return std::nullopt;
-  }
-}
-
 } // namespace
 
 fs::path remote_cache(const fs::path& cache, const Storage& storage) {
@@ -42,10 +30,16 @@ fs::path remote_cache(const fs::path& cache, const Storage& storage) {
 
 RemoteStore::RemoteStore(Storage& storage, const fs::path& cache, const std::stop_token& stop)
     : storage_(storage), index_(cache) {
+  (void)reload(stop);
+}
+
+bool RemoteStore::reload(const std::stop_token& stop) {
+  const std::map<Digest, std::uint64_t> before = std::exchange(packs_, {});
+  damaged_.clear();
   std::string after;
   for (bool more = true; more;) {
     throw_if_stopped(stop);
-    const ListPage page = storage.list("packs/", after, list_page);
+    const ListPage page = storage_.list("packs/", after, list_page);
     for (const auto& object : page.objects) {
       if (const auto id = parse_pack_name(object.name)) packs_.emplace(*id, object.size);
     }
@@ -56,7 +50,7 @@ RemoteStore::RemoteStore(Storage& storage, const fs::path& cache, const std::sto
   for (const auto& [id, size] : packs_)
     present.push_back(id);
   const std::vector<Digest> unknown = index_.load(present);
-  if (unknown.empty()) return;
+  if (unknown.empty()) return packs_ != before;
 
   std::mutex mutex; // over damaged_
   std::vector<std::future<void>> ends;
@@ -84,6 +78,7 @@ RemoteStore::RemoteStore(Storage& storage, const fs::path& cache, const std::sto
   for (auto& end : ends)
     end.get();
   index_.compact();
+  return packs_ != before;
 }
 
 RemoteStore::~RemoteStore() = default;
@@ -140,52 +135,73 @@ void RemoteStore::read(const Digest& id, Bytes& plain) {
 
 namespace {
 
-// The whole of a pack to its writer; returns its size. Progress beyond `reported` is told.
-std::uint64_t send_whole(ObjectWriter& writer, ObjectStore& local, PackKind kind,
-                         const std::vector<PackEntry>& entries, const PackEnd& end,
-                         Progress& progress, std::uint64_t& reported) {
-  Bytes buffer = encode_pack_header(kind);
-  std::uint64_t sent = 0;
-  const auto flush = [&] {
-    writer.append(buffer);
-    sent += buffer.size();
-    if (sent > reported) progress.advance(sent - reported);
-    reported = std::max(reported, sent);
-    buffer.clear();
-  };
-  Bytes stored, plain;
-  for (const PackEntry& entry : entries) {
-    const auto location = local.find(entry.id);
-    if (!location)
-      throw Error(ErrorKind::not_found,
-                  fmt::format("object '{}' is not in the local store", entry.id.short_hex()));
-    local.read_stored(*location, stored, plain);
-    if (stored.size() != entry.stored_size || location->entry.crc != entry.crc)
-      throw Error(ErrorKind::conflict, "the local store changed meanwhile")
-          .with_hint("run the command again");
-    append_entry_header(entry, buffer);
-    buffer.insert(buffer.end(), stored.begin(), stored.end());
-    if (buffer.size() >= send_buffer) flush();
+constexpr std::size_t range_bytes = 4u << 20;
+
+// Reads objects in the order in which they lie, many at once.
+class RangeReader {
+ public:
+  explicit RangeReader(Storage& storage) : storage_(storage) {}
+
+  void read(const Location& location, Bytes& stored) {
+    const std::uint64_t offset = location.entry.offset + entry_header_size;
+    const std::size_t size = location.entry.stored_size;
+    if (pack_ != location.pack || offset < offset_ || offset + size > offset_ + range_.size()) {
+      pack_ = location.pack;
+      offset_ = offset;
+      range_.resize(std::max(size, range_bytes));
+      range_.resize(storage_.read(pack_name(pack_), offset_, range_));
+    }
+    const auto start = static_cast<std::size_t>(offset - offset_);
+    const std::size_t there = std::min(size, range_.size() - std::min(start, range_.size()));
+    const ByteSpan found = ByteSpan(range_).subspan(std::min(start, range_.size()), there);
+    stored.assign(found.begin(), found.end());
+    check_stored(location.entry, stored, plain_);
   }
-  buffer.insert(buffer.end(), end.bytes.begin(), end.bytes.end());
-  flush();
-  writer.commit();
-  return sent;
-}
+
+ private:
+  Storage& storage_;
+  Digest pack_;
+  std::uint64_t offset_ = 0;
+  Bytes range_, plain_;
+};
 
 } // namespace
 
-std::uint64_t RemoteStore::send_pack(ObjectStore& local, PackKind kind,
-                                     std::vector<PackEntry> entries, Progress& progress) {
+// Leaves the new pack's id in `pack` and returns its size.
+std::uint64_t RemoteStore::send(PackKind kind, std::vector<PackEntry>& entries,
+                                const ReadNext& read, Progress& progress, Digest& pack) {
   std::vector<PackEntry> by_id = entries; // entries keep their order in the pack
   (void)lay_out(by_id);
   (void)lay_out(entries);
   const PackEnd end = encode_pack_end(kind, by_id);
+  pack = end.id;
   std::uint64_t reported = 0;
+  const auto send_whole = [&](ObjectWriter& writer) {
+    Bytes buffer = encode_pack_header(kind);
+    std::uint64_t sent = 0;
+    const auto flush = [&] {
+      writer.append(buffer);
+      sent += buffer.size();
+      if (sent > reported) progress.advance(sent - reported);
+      reported = std::max(reported, sent);
+      buffer.clear();
+    };
+    Bytes stored;
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      read(i, stored);
+      append_entry_header(entries[i], buffer);
+      buffer.insert(buffer.end(), stored.begin(), stored.end());
+      if (buffer.size() >= send_buffer) flush();
+    }
+    buffer.insert(buffer.end(), end.bytes.begin(), end.bytes.end());
+    flush();
+    writer.commit();
+    return sent;
+  };
   for (unsigned attempt = 1;; ++attempt) {
     const auto writer = storage_.write(pack_name(end.id));
     try {
-      const std::uint64_t sent = send_whole(*writer, local, kind, entries, end, progress, reported);
+      const std::uint64_t sent = send_whole(*writer);
       index_.add(end.id, kind, by_id);
       return sent;
     } catch (const Error& error) {
@@ -195,14 +211,67 @@ std::uint64_t RemoteStore::send_pack(ObjectStore& local, PackKind kind,
   }
 }
 
+std::uint64_t RemoteStore::send_pack(ObjectStore& local, PackKind kind,
+                                     std::vector<PackEntry> entries, Progress& progress) {
+  Bytes plain;
+  const auto read = [&](std::size_t number, Bytes& stored) {
+    const PackEntry& entry = entries[number];
+    const auto location = local.find(entry.id);
+    if (!location)
+      throw Error(ErrorKind::not_found,
+                  fmt::format("object '{}' is not in the local store", entry.id.short_hex()));
+    local.read_stored(*location, stored, plain);
+    if (stored.size() != entry.stored_size || location->entry.crc != entry.crc)
+      throw Error(ErrorKind::conflict, "the local store changed meanwhile")
+          .with_hint("run the command again");
+  };
+  Digest pack;
+  return send(kind, entries, read, progress, pack);
+}
+
+PackContents RemoteStore::contents(const Digest& pack) {
+  const auto read = [&](std::uint64_t offset, std::span<std::byte> into) {
+    return storage_.read(pack_name(pack), offset, into);
+  };
+  return read_pack_end(read, packs_.at(pack), pack);
+}
+
+Digest RemoteStore::send_again(PackKind kind, const std::vector<Location>& objects) {
+  std::vector<PackEntry> entries;
+  for (const Location& location : objects)
+    entries.push_back(location.entry);
+  RangeReader reader(storage_);
+  const auto read = [&](std::size_t number, Bytes& stored) {
+    try {
+      reader.read(objects[number], stored);
+    } catch (Error& error) {
+      throw named(std::move(error), objects[number]);
+    }
+  };
+  Digest pack;
+  (void)send(kind, entries, read, no_progress(), pack);
+  return pack;
+}
+
+void RemoteStore::remove(const std::vector<Digest>& packs) {
+  std::vector<std::string> names;
+  for (const Digest& pack : packs)
+    names.push_back(pack_name(pack));
+  storage_.remove(names);
+  for (const Digest& pack : packs) {
+    index_.remove(pack);
+    packs_.erase(pack);
+  }
+}
+
 std::optional<std::uint64_t> RemoteStore::link_from(ObjectStore& local, const Digest& pack,
                                                     Progress& progress) {
   auto* linked = storage_.ability<LinkedObjects>();
   if (linked == nullptr) return std::nullopt;
   const File file = File::open_read(local.pack_path(pack));
-  const auto contents = checked_pack(
+  const auto contents = read_sound_pack(
       [&](std::uint64_t offset, std::span<std::byte> into) { return file.read_at(into, offset); },
-      file.size(), pack, progress);
+      file.size(), pack, [&](std::uint64_t bytes) { progress.advance(bytes); });
   if (!contents || !linked->link_from(local.pack_path(pack), pack_name(pack))) return std::nullopt;
   index_.add(pack, contents->kind, contents->entries);
   return file.size();
@@ -213,11 +282,11 @@ std::optional<std::uint64_t> RemoteStore::link_to(ObjectStore& local, const Dige
   auto* linked = storage_.ability<LinkedObjects>();
   const auto size = packs_.find(pack);
   if (linked == nullptr || size == packs_.end()) return std::nullopt;
-  const auto contents = checked_pack(
+  const auto contents = read_sound_pack(
       [&](std::uint64_t offset, std::span<std::byte> into) {
         return storage_.read(pack_name(pack), offset, into);
       },
-      size->second, pack, progress);
+      size->second, pack, [&](std::uint64_t bytes) { progress.advance(bytes); });
   if (!contents || !linked->link_to(pack_name(pack), local.pack_path(pack))) return std::nullopt;
   local.adopt(pack, contents->kind, contents->entries);
   return size->second;

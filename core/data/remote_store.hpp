@@ -4,9 +4,11 @@
 
 #include "core/base/error.hpp"
 #include "core/base/progress.hpp"
+#include "core/data/pack_reader.hpp"
 #include "core/data/storage.hpp"
 #include "core/data/store.hpp"
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <stop_token>
@@ -21,6 +23,9 @@ class RemoteStore final : public ObjectSource {
   // outlives it; `cache` is this remote's own folder, which can be deleted at any time.
   RemoteStore(Storage& storage, const fs::path& cache, const std::stop_token& stop = {});
   ~RemoteStore() override;
+
+  // Lists the packs again. True if some have gone or come. Not beside other calls.
+  bool reload(const std::stop_token& stop);
 
   [[nodiscard]] Storage& storage() const { return storage_; }
   [[nodiscard]] bool has(const Digest& id) const { return index_.find(id).has_value(); }
@@ -44,6 +49,13 @@ class RemoteStore final : public ObjectSource {
                                          Progress& progress);
   std::optional<std::uint64_t> link_to(ObjectStore& local, const Digest& pack, Progress& progress);
 
+  // For a collection of garbage: what is in a pack; objects that lie in packs there, written as one
+  // pack more, which is returned; packs taken away.
+  [[nodiscard]] PackContents contents(const Digest& pack);
+  Digest send_again(PackKind kind, const std::vector<Location>& objects);
+  void remove(const std::vector<Digest>& packs);
+  [[nodiscard]] const PackIndexSet& index() const { return index_; }
+
   // With their sizes, for check_pack().
   [[nodiscard]] const std::map<Digest, std::uint64_t>& packs() const { return packs_; }
   // Packs whose ends could not be understood, with the reason. Their objects count as missing.
@@ -51,6 +63,10 @@ class RemoteStore final : public ObjectSource {
 
  private:
   Error named(Error error, const Location& location) const;
+  // Leaves the stored bytes of the object of that number in `stored`, checked.
+  using ReadNext = std::function<void(std::size_t number, Bytes& stored)>;
+  std::uint64_t send(PackKind kind, std::vector<PackEntry>& entries, const ReadNext& read,
+                     Progress& progress, Digest& pack);
 
   Storage& storage_;
   PackIndexSet index_;

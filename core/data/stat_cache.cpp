@@ -25,8 +25,12 @@ std::int64_t nanoseconds(const struct timespec& time) {
 } // namespace
 
 FileStat to_file_stat(const struct stat& info) noexcept {
+  // Another project that links a file of the user's cache sets its ctime: no edit. Who gets around
+  // the missing right to write still sets the mtime.
+  const bool linked = info.st_nlink > 1 && S_ISREG(info.st_mode) && (info.st_mode & 0222) == 0;
   return {static_cast<std::uint64_t>(info.st_size), nanoseconds(info.st_mtim),
-          nanoseconds(info.st_ctim), static_cast<std::uint64_t>(info.st_ino)};
+          nanoseconds(linked ? info.st_mtim : info.st_ctim),
+          static_cast<std::uint64_t>(info.st_ino)};
 }
 
 EntryType file_type(const struct stat& info) noexcept {

@@ -25,7 +25,7 @@ namespace mlp::data {
 struct FileStat {
   std::uint64_t size = 0;
   std::int64_t mtime = 0; // nanoseconds
-  std::int64_t ctime = 0;
+  std::int64_t ctime = 0; // the mtime, for a read-only file with several hard links
   std::uint64_t inode = 0;
   bool operator==(const FileStat&) const = default;
 };

@@ -6,6 +6,7 @@
 #include "core/base/interrupt.hpp"
 #include "core/base/text.hpp"
 #include "core/base/time.hpp"
+#include "core/data/remote_claim.hpp"
 #include "core/data/task_pool.hpp"
 
 #include <fmt/format.h>
@@ -46,17 +47,21 @@ std::uint64_t pack_bytes(std::uint64_t objects, std::uint64_t bytes) {
 // Shares packs between two stores in the pool, with `link`, which returns the bytes of the pack it
 // shared. What was shared leaves the batch. After one that cannot be, `possible` is false and no
 // more are tried.
+struct Linked {
+  std::uint64_t objects = 0, bytes = 0, packs = 0;
+};
 template <class Link>
-void link_packs(std::vector<Location>& batch, const std::vector<Digest>& packs, TaskPool& pool,
-                bool& possible, TransferStats& stats, const Link& link) {
+Linked link_packs(std::vector<Location>& batch, const std::vector<Digest>& packs, TaskPool& pool,
+                  bool& possible, const Link& link) {
+  Linked result;
   std::vector<std::pair<Digest, std::future<std::optional<std::uint64_t>>>> linking;
   std::unordered_set<Digest> linked;
   const auto take = [&] {
     for (auto& [pack, bytes] : linking) {
       if (const auto size = bytes.get()) {
         linked.insert(pack);
-        stats.bytes += *size;
-        ++stats.packs;
+        result.bytes += *size;
+        ++result.packs;
       } else {
         possible = false;
       }
@@ -70,8 +75,21 @@ void link_packs(std::vector<Location>& batch, const std::vector<Digest>& packs, 
     if (linked.empty() || linking.size() > 2 * pool.threads()) take();
   }
   take();
-  stats.objects += static_cast<std::uint64_t>(std::erase_if(
+  result.objects = static_cast<std::uint64_t>(std::erase_if(
       batch, [&](const Location& location) { return linked.contains(location.pack); }));
+  return result;
+}
+
+// Packs of which most is wanted.
+template <class SizeOf>
+std::vector<Digest> worth_sharing(const std::vector<Location>& batch, const SizeOf& size_of) {
+  std::vector<Digest> most;
+  for (const auto& [pack, share] : shares_of(batch)) {
+    const std::optional<std::uint64_t> size = size_of(pack);
+    if (size && static_cast<double>(share.bytes) >= worth_linking * static_cast<double>(*size))
+      most.push_back(pack);
+  }
+  return most;
 }
 
 Progress& progress_of(const TransferOptions& options) {
@@ -156,8 +174,9 @@ class Pusher final : public ObjectVisitor {
         whole.push_back(pack);
     }
     const std::vector<Location> before = batch_;
-    link_packs(batch_, whole, pool_, can_link_, stats_,
-               [&](const Digest& pack) { return remote_.link_from(local_, pack, progress_); });
+    count(link_packs(batch_, whole, pool_, can_link_, [&](const Digest& pack) {
+      return remote_.link_from(local_, pack, progress_);
+    }));
     if (batch_.size() == before.size()) return;
     for (const Location& location : before) // the remote's index answers for them from now on
       planned_.erase(location.entry.id);
@@ -169,6 +188,12 @@ class Pusher final : public ObjectVisitor {
     plan.entries.push_back(entry);
     plan.size += entry_header_size + entry.stored_size;
     ++stats_.objects;
+  }
+
+  void count(const Linked& linked) {
+    stats_.objects += linked.objects;
+    stats_.bytes += linked.bytes;
+    stats_.packs += linked.packs;
   }
 
   static std::uint64_t packed_size(const Plan& plan) {
@@ -204,6 +229,7 @@ class Pusher final : public ObjectVisitor {
 
   void take_first() {
     stats_.bytes += sending_.front().bytes.get();
+    if (options_.claim != nullptr) options_.claim->renew();
     // The remote's index answers for them from now on.
     for (const Digest& id : sending_.front().ids)
       planned_.erase(id);
@@ -225,11 +251,12 @@ class Pusher final : public ObjectVisitor {
   TaskPool pool_; // last: its tasks use the rest
 };
 
-// Nodes from the local store, or else from the remote, which are then stored.
+// Nodes from the local store, or else from the cache or the remote, which are then stored.
 class NodeSource final : public ObjectSource {
  public:
-  NodeSource(ObjectStore& local, RemoteStore& remote, TransferStats& stats, bool store)
-      : local_(local), remote_(remote), stats_(stats), store_(store) {}
+  NodeSource(ObjectStore& local, RemoteStore& remote, UserCache* cache, TransferStats& stats,
+             bool store)
+      : local_(local), remote_(remote), cache_(cache), stats_(stats), store_(store) {}
   void read(const Digest& id, Bytes& plain) override {
     if (const auto location = local_.find(id)) {
       try {
@@ -238,6 +265,13 @@ class NodeSource final : public ObjectSource {
       } catch (const Error& error) {
         if (error.kind() != ErrorKind::integrity || !remote_.has(id)) throw;
       }
+    }
+    const auto shared = cache_ != nullptr ? cache_->find(id) : std::nullopt;
+    if (shared && cache_->read_stored(*shared, stored_, plain)) {
+      ++stats_.cached_objects;
+      stats_.cached_bytes += stored_.size();
+      if (store_) local_.put_stored(PackKind::meta, shared->entry, stored_);
+      return;
     }
     const auto location = remote_.find(id);
     if (!location) remote_.read(id, plain); // throws the error that names it
@@ -250,6 +284,7 @@ class NodeSource final : public ObjectSource {
  private:
   ObjectStore& local_;
   RemoteStore& remote_;
+  UserCache* cache_;
   TransferStats& stats_;
   bool store_;
   Bytes stored_;
@@ -271,14 +306,11 @@ class Fetcher final : public ObjectVisitor {
   }
   void chunk(const Ref& ref) override {
     if (local_.has(ref.id) || !wanted_.insert(ref.id).second) return;
-    const auto location = remote_.find(ref.id);
-    if (!location)
-      throw Error(ErrorKind::not_found,
-                  fmt::format("object '{}' is not at '{}'", ref.id.short_hex(),
-                              remote_.storage().location()))
-          .with_hint("run 'mlp data push' where the data was added");
-    batch_.push_back(*location);
-    if (batch_.size() >= batch_chunks) fetch();
+    if (const auto here = options_.cache ? options_.cache->find(ref.id) : std::nullopt)
+      shared_.push_back(*here);
+    else
+      batch_.push_back(at_remote(ref.id));
+    if (batch_.size() + shared_.size() >= batch_chunks) fetch();
   }
   void leave(const Digest&) override {}
 
@@ -289,24 +321,17 @@ class Fetcher final : public ObjectVisitor {
   TransferStats& stats() { return stats_; }
 
  private:
-  // Packs of which most is wanted.
-  void link_batch() {
-    std::vector<Digest> most;
-    for (const auto& [pack, share] : shares_of(batch_)) {
-      const auto size = remote_.packs().find(pack);
-      if (size != remote_.packs().end() &&
-          static_cast<double>(share.bytes) >= worth_linking * static_cast<double>(size->second))
-        most.push_back(pack);
-    }
-    link_packs(batch_, most, pool_, can_link_, stats_,
-               [&](const Digest& pack) { return remote_.link_to(local_, pack, progress_); });
-  }
-
   void fetch() {
-    if (can_link_ && !options_.dry_run && !batch_.empty()) {
+    if (!options_.dry_run && !(shared_.empty() && batch_.empty())) {
       local_.prepare(options_.stop);
-      link_batch();
+      if (!shared_.empty()) take_shared();
+      if (can_link_) link_batch();
     }
+    for (const Location& location : shared_) { // dry run
+      ++stats_.cached_objects;
+      stats_.cached_bytes += location.entry.stored_size;
+    }
+    shared_.clear();
     std::sort(batch_.begin(), batch_.end(), [](const Location& a, const Location& b) {
       return std::pair(a.pack, a.entry.offset) < std::pair(b.pack, b.entry.offset);
     });
@@ -342,6 +367,92 @@ class Fetcher final : public ObjectVisitor {
     if (options_.dry_run) return; // what is wanted is then not counted twice
     local_.flush();
     wanted_.clear();
+  }
+
+  Location at_remote(const Digest& id) {
+    const auto location = remote_.find(id);
+    if (!location)
+      throw Error(ErrorKind::not_found, fmt::format("object '{}' is not at '{}'", id.short_hex(),
+                                                    remote_.storage().location()))
+          .with_hint("run 'mlp data push' where the data was added");
+    return *location;
+  }
+
+  void link_batch() {
+    const auto most =
+        worth_sharing(batch_, [&](const Digest& pack) -> std::optional<std::uint64_t> {
+          const auto size = remote_.packs().find(pack);
+          return size == remote_.packs().end() ? std::nullopt : std::optional(size->second);
+        });
+    const Linked linked = link_packs(batch_, most, pool_, can_link_, [&](const Digest& pack) {
+      return remote_.link_to(local_, pack, progress_);
+    });
+    stats_.objects += linked.objects;
+    stats_.bytes += linked.bytes;
+    stats_.packs += linked.packs;
+  }
+
+  // What the user's cache has: whole packs, and then objects one by one, a pack a task. What it
+  // turns out not to have joins what the remote is asked for.
+  void take_shared() {
+    UserCache& cache = *options_.cache;
+    const auto most =
+        worth_sharing(shared_, [&](const Digest& pack) { return cache.pack_size(pack); });
+    bool possible = true;
+    const Linked linked = link_packs(shared_, most, pool_, possible, [&](const Digest& pack) {
+      return cache.share(pack, local_, progress_);
+    });
+    stats_.cached_objects += linked.objects;
+    stats_.cached_bytes += linked.bytes;
+
+    std::ranges::sort(shared_, {}, [](const Location& location) {
+      return std::pair(location.pack, location.entry.offset);
+    });
+    std::deque<std::future<std::vector<Location>>> copying;
+    std::vector<Digest> missing;
+    const auto take_first = [&] {
+      for (const Location& location : copying.front().get()) {
+        --stats_.cached_objects;
+        stats_.cached_bytes -= location.entry.stored_size;
+        missing.push_back(location.entry.id);
+      }
+      copying.pop_front();
+    };
+    for (auto first = shared_.begin(); first != shared_.end();) {
+      throw_if_stopped(options_.stop);
+      const auto last = std::find_if(first, shared_.end(), [&](const Location& location) {
+        return location.pack != first->pack;
+      });
+      for (auto it = first; it != last; ++it) {
+        ++stats_.cached_objects;
+        stats_.cached_bytes += it->entry.stored_size;
+      }
+      while (copying.size() > pool_.threads())
+        take_first();
+      copying.push_back(pool_.submit(
+          [this, some = std::vector<Location>(first, last)] { return copy_shared(some); }));
+      first = last;
+    }
+    while (!copying.empty())
+      take_first();
+    shared_.clear();
+    for (const Digest& id : missing)
+      batch_.push_back(at_remote(id));
+  }
+
+  // In the pool. Returns what could not be had.
+  std::vector<Location> copy_shared(const std::vector<Location>& some) {
+    std::vector<Location> missing;
+    Bytes stored, plain;
+    for (const Location& location : some) {
+      if (!options_.cache->read_stored(location, stored, plain)) {
+        missing.push_back(location);
+        continue;
+      }
+      local_.put_stored(PackKind::data, location.entry, stored);
+      progress_.advance(location.entry.stored_size);
+    }
+    return missing;
   }
 
   static std::uint64_t end_of(const Location& location) {
@@ -384,12 +495,22 @@ class Fetcher final : public ObjectVisitor {
   TransferStats stats_;
   std::unordered_set<Digest> nodes_seen_;
   std::unordered_set<Digest> wanted_;
-  std::vector<Location> batch_;
+  std::vector<Location> batch_;  // at the remote
+  std::vector<Location> shared_; // in the user's cache
   bool can_link_;
   TaskPool pool_; // last: its tasks use the rest
 };
 
 } // namespace
+
+TransferStats& TransferStats::operator+=(const TransferStats& other) noexcept {
+  objects += other.objects;
+  bytes += other.bytes;
+  packs += other.packs;
+  cached_objects += other.cached_objects;
+  cached_bytes += other.cached_bytes;
+  return *this;
+}
 
 TransferStats push_objects(ObjectStore& local, RemoteStore& remote, const Digest& manifest,
                            const TransferOptions& options) {
@@ -409,7 +530,7 @@ TransferStats fetch_objects(ObjectStore& local, RemoteStore& remote, const Diges
                             const TransferOptions& options) {
   progress_of(options).begin("fetching", 0, ProgressUnit::bytes);
   Fetcher fetcher(local, remote, options);
-  NodeSource source(local, remote, fetcher.stats(), !options.dry_run);
+  NodeSource source(local, remote, options.cache, fetcher.stats(), !options.dry_run);
   walk_objects(source, manifest, fetcher);
   fetcher.finish();
   progress_of(options).end();

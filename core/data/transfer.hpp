@@ -8,6 +8,7 @@
 #include "core/base/progress.hpp"
 #include "core/data/manifest_reader.hpp"
 #include "core/data/remote_store.hpp"
+#include "core/data/user_cache.hpp"
 
 #include <optional>
 #include <stop_token>
@@ -15,18 +16,25 @@
 
 namespace mlp::data {
 
+class RemoteClaim;
+
 struct TransferOptions {
-  unsigned jobs = 0;    // packs or ranges at a time; 0: chosen
-  bool dry_run = false; // only count
-  bool check = false;   // push: do not rely on the closure rule, ask for every object
+  unsigned jobs = 0;            // packs or ranges at a time; 0: chosen
+  bool dry_run = false;         // only count
+  bool check = false;           // push: do not rely on the closure rule, ask for every object
+  UserCache* cache = nullptr;   // fetch: asked before the remote; may be null
+  RemoteClaim* claim = nullptr; // push: renewed while it goes on; may be null
   Progress* progress = nullptr;
   std::stop_token stop;
 };
 
 struct TransferStats {
-  std::uint64_t objects = 0; // sent or fetched
-  std::uint64_t bytes = 0;   // as sent or fetched
-  std::uint64_t packs = 0;   // sent
+  std::uint64_t objects = 0;        // sent or fetched
+  std::uint64_t bytes = 0;          // as sent or fetched
+  std::uint64_t packs = 0;          // sent
+  std::uint64_t cached_objects = 0; // had from the cache; not among `objects`
+  std::uint64_t cached_bytes = 0;
+  TransferStats& operator+=(const TransferStats& other) noexcept;
 };
 
 // Sends what the version needs and the remote lacks; nodes last. Blocks. Throws Error; what was

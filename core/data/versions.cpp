@@ -242,6 +242,33 @@ std::optional<Version> remote_version(Storage& storage, const std::string& datas
   return parse_version(version, *text, ref + "' at '" + storage.location());
 }
 
+void forget_remote_version(Storage& storage, const std::string& dataset, const Digest& version) {
+  const std::string ref = version_ref(dataset, version);
+  std::optional<std::string> current = storage.read_ref(ref);
+  while (current) {
+    SwapResult result = storage.compare_and_swap(ref, current, std::nullopt);
+    if (result.swapped) return;
+    current = std::move(result.current);
+  }
+}
+
+std::vector<std::string> remote_datasets(Storage& storage) {
+  std::vector<std::string> datasets;
+  for (const std::string& name : names_below(storage, "refs/")) {
+    const std::string_view text = name;
+    const std::string_view kind = text.substr(0, text.find('/'));
+    if (kind == "pushes" || kind == "gc") continue; // see remote_claim.hpp
+    if (kind != "datasets")
+      throw Error(ErrorKind::failed, fmt::format("'{}' has refs of a kind that is not known, '{}'",
+                                                 storage.location(), printable(name)))
+          .with_hint("a newer version of mlp may have written them");
+    const std::string_view rest = text.substr(std::min(text.size(), kind.size() + 1));
+    std::string dataset(rest.substr(0, rest.find('/')));
+    if (datasets.empty() || datasets.back() != dataset) datasets.push_back(std::move(dataset));
+  }
+  return datasets;
+}
+
 std::optional<Digest> remote_tag(Storage& storage, const std::string& dataset,
                                  std::string_view tag) {
   if (!is_tag(tag)) return std::nullopt;

@@ -64,6 +64,11 @@ void publish_version(Storage& storage, const std::string& dataset, const Version
 [[nodiscard]] std::optional<Digest> remote_tag(Storage& storage, const std::string& dataset,
                                                std::string_view tag);
 [[nodiscard]] Tags remote_tags(Storage& storage, const std::string& dataset);
+// No longer listed there, if it was.
+void forget_remote_version(Storage& storage, const std::string& dataset, const Digest& version);
+// The datasets that the remote has refs of, in order. Throws Error(failed) if it has refs of a kind
+// that this program does not know.
+[[nodiscard]] std::vector<std::string> remote_datasets(Storage& storage);
 // Throws Error(conflict) if the tag names another version there, unless `force`.
 void publish_tag(Storage& storage, const std::string& dataset, const std::string& tag,
                  const Digest& version, bool force = false);

@@ -2,6 +2,7 @@
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
 #include "core/job/supervisor.hpp"
+#include "core/job/work.hpp"
 #include "core/track/run_record.hpp"
 
 #include <fmt/format.h>
@@ -12,7 +13,8 @@ namespace mlp::job {
 
 using track::RunState;
 
-bool enqueue(const track::RunFolder& run, std::string_view reason, std::string_view backend) {
+bool enqueue(const track::RunFolder& run, std::string_view reason, std::string_view backend,
+             int restarts) {
   // Held by a supervisor for as long as it lives: between this check and the event nobody can take
   // the run.
   const auto lock = FileLock::try_lock(run.supervisor_lock());
@@ -38,10 +40,17 @@ bool enqueue(const track::RunFolder& run, std::string_view reason, std::string_v
     }
   }
   if (record.state == RunState::lost) writer.state(RunState::lost, record.reason);
-  writer.state(
-      RunState::queued, reason,
-      json_object({{"backend", backend}, {"submitter", track::to_json(track::this_process())}}));
+  writer.state(RunState::queued, reason,
+               json_object({{"backend", backend},
+                            {"submitter", track::to_json(track::this_process())},
+                            {"restarts", restarts}}));
   return true;
+}
+
+bool may_recover(const track::RunRecord& run) {
+  if (run.state != RunState::lost && run.state != RunState::preempted) return false;
+  const config::Task task = resolve_run_task(run.folder, run.spec);
+  return run.restarts < task.job_recovery.max_restarts_on_errors;
 }
 
 bool request_cancel(const track::RunFolder& run, std::string_view reason, bool now) {

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -35,6 +36,8 @@ constexpr std::chrono::milliseconds beat{200};
 // The last word about a run is worth waiting for space on a full disk.
 constexpr std::chrono::seconds last_word_patience{60};
 constexpr off_t journal_reserve = 64 << 10;
+constexpr std::chrono::milliseconds first_pause{250}, longest_pause{60'000};
+constexpr const char* told_to_end = "its supervisor was told to end (SIGTERM)";
 
 // Blocks SIGTERM, SIGINT and SIGCHLD for the process and reads them from a descriptor.
 File open_signals() {
@@ -124,6 +127,7 @@ struct Outcome {
   std::string reason;
   std::optional<ProcessExit> exit;
   std::vector<std::string> hints;
+  bool may_restart = false; // the program itself failed
 };
 
 class Supervisor {
@@ -138,8 +142,31 @@ class Supervisor {
     spec_ = record.spec;
     // What an attempt that was killed may have left would write into this one's files.
     if (record.attempts > 0) kill_leftovers(spec_.id);
-    writer_.state(RunState::starting, "the supervisor prepares the job",
-                  json_object({{"supervisor", track::to_json(track::this_process())}}));
+    restarts_ = record.restarts;
+    begin_attempt("the supervisor prepares the job", nullptr);
+    Outcome outcome = try_once();
+    while (outcome.may_restart && has_restart_left(outcome)) {
+      Json previous = json_object({{"reason", outcome.reason}});
+      if (outcome.exit) previous["exit_code"] = outcome.exit->code;
+      const auto pause = next_pause();
+      begin_attempt(
+          fmt::format("{}; {} in {}", outcome.reason, restart_text(), format_duration(pause)),
+          std::move(previous));
+      const std::optional<Outcome> stopped = rest(pause);
+      outcome = stopped ? *stopped : try_once();
+    }
+    say_last_word(outcome);
+  }
+
+ private:
+  void begin_attempt(const std::string& reason, Json previous) {
+    Json details = json_object({{"supervisor", track::to_json(track::this_process())},
+                                {"restarts", static_cast<unsigned>(restarts_)}});
+    if (!previous.is_null()) details["previous"] = std::move(previous);
+    writer_.state(RunState::starting, reason, std::move(details));
+  }
+
+  Outcome try_once() {
     Outcome outcome;
     try {
       outcome = attempt();
@@ -149,10 +176,46 @@ class Supervisor {
       outcome = {RunState::failed, error.what(), std::nullopt, {}};
     }
     kill_orphans();
-    say_last_word(outcome);
+    return outcome;
   }
 
- private:
+  // Takes one of the restarts, unless the program asked for this one by its exit code.
+  bool has_restart_left(const Outcome& outcome) {
+    const config::JobRecovery& recovery = recovery_;
+    asked_ = outcome.exit && outcome.exit->signal == 0 &&
+             std::ranges::find(recovery.recover_on_exit_codes, outcome.exit->code) !=
+                 recovery.recover_on_exit_codes.end();
+    if (asked_) return true;
+    if (restarts_ >= recovery.max_restarts_on_errors) return false;
+    ++restarts_;
+    return true;
+  }
+  [[nodiscard]] std::string restart_text() const {
+    return asked_ ? "again"
+                  : fmt::format("restart {} of {}", restarts_, recovery_.max_restarts_on_errors);
+  }
+
+  // Longer after each failure, unless the program had run for a while.
+  std::chrono::milliseconds next_pause() {
+    if (Clock::now() - started_ >= 10 * pause_) pause_ = first_pause;
+    const auto pause = pause_;
+    pause_ = std::min(pause_ * 2, longest_pause);
+    return pause;
+  }
+
+  // Waits; what ended the wait early, if anything did.
+  std::optional<Outcome> rest(std::chrono::milliseconds pause) {
+    const auto until = Clock::now() + pause;
+    while (Clock::now() < until) {
+      wait(until);
+      if (!take_signals(signals_)) continue;
+      const CancelWish wish = read_wish(run_);
+      if (wish.cancelled) return Outcome{RunState::cancelled, wish.reason, std::nullopt, {}};
+      return Outcome{RunState::preempted, told_to_end, std::nullopt, {}};
+    }
+    return std::nullopt;
+  }
+
   // So that the last event finds room on a disk that has become full.
   void reserve_journal() {
     const int fd = ::open(run_.events().c_str(), O_WRONLY | O_CLOEXEC);
@@ -173,6 +236,7 @@ class Supervisor {
     if (const CancelWish wish = read_wish(run_); wish.cancelled)
       return {RunState::cancelled, wish.reason, std::nullopt, {}};
     const Work work = work_of(run_, spec_, program_);
+    recovery_ = work.task.job_recovery;
     Process process = start(work);
     const Outcome outcome = follow(process, work);
     take_metrics(true);
@@ -239,7 +303,7 @@ class Supervisor {
         if (wish.cancelled)
           stop(RunState::cancelled, wish.reason, wish.now);
         else
-          stop(RunState::preempted, "its supervisor was told to end (SIGTERM)", false);
+          stop(RunState::preempted, told_to_end, false);
       }
       take_metrics(false);
     }
@@ -250,7 +314,7 @@ class Supervisor {
       return *stopping;
     }
     if (exit.code == 0 && exit.signal == 0) return {RunState::succeeded, "", exit, {}};
-    Outcome failed{RunState::failed, "", exit, {}};
+    Outcome failed{RunState::failed, "", exit, {}, true};
     if (exit.signal != 0)
       failed.reason = fmt::format("the program was ended by {}", signal_text(exit.signal));
     else
@@ -327,6 +391,10 @@ class Supervisor {
   std::optional<MetricsIntake> intake_;
   bool intake_warned_ = false;
   Clock::time_point started_{};
+  config::JobRecovery recovery_;
+  int restarts_ = 0;
+  bool asked_ = false;
+  std::chrono::milliseconds pause_ = first_pause;
 };
 
 } // namespace

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "core/base/fs.hpp"
-#include "core/track/run_folder.hpp"
+#include "core/track/run_record.hpp"
 
 #include <functional>
 #include <string_view>
@@ -20,10 +20,12 @@ struct SupervisorHooks {
   std::function<void(const track::RunSpec&, track::RunWriter&)> store_outputs;
 };
 
-// Supervises one attempt of a run, from queued to its end. Blocks for as long as the run lasts.
-// Does nothing if the run is not waiting to be started or another supervisor has it. To be called
-// by a process made for it, with one thread: it changes the signal mask, adopts orphans of the
-// program and kills what the program leaves behind.
+// Supervises a run from queued to its end: one attempt, and more as far as its job_recovery says,
+// each after a pause of 0.25 s to a minute, twice as long as the one before while it keeps failing
+// quickly. Blocks for as long as the
+// run lasts. Does nothing if the run is not waiting to be started or another supervisor has it. To
+// be called by a process made for it, with one thread: it changes the signal mask, adopts orphans
+// of the program and kills what the program leaves behind.
 //
 // SIGTERM and SIGINT stop the run: `cancelled` if the journal has a cancel event, else `preempted`.
 // The program gets SIGTERM, and SIGKILL after the run's grace period (at once if the cancel event
@@ -34,8 +36,14 @@ void supervise(const track::RunFolder& run, const fs::path& program, const Super
 
 // Makes a run wait to be started: one that is pending, or a new attempt of one that ended without
 // success. Returns false if it is active already, or another process is just starting it. Throws
-// Error(conflict) for a run that succeeded. `reason` and `details` stand in the event.
-bool enqueue(const track::RunFolder& run, std::string_view reason, std::string_view backend);
+// Error(conflict) for a run that succeeded. `reason` stands in the event, and how many `restarts`
+// job_recovery has made so far.
+bool enqueue(const track::RunFolder& run, std::string_view reason, std::string_view backend,
+             int restarts = 0);
+
+// Whether job_recovery starts a run that is lost or was preempted once more. Throws Error if its
+// copy of mlp.yaml cannot be read.
+[[nodiscard]] bool may_recover(const track::RunRecord& run);
 
 // Writes down the wish to stop a run, and wakes its supervisor. Returns false if the run has ended.
 // A run without a supervisor yet will see it when one starts. Throws Error.

@@ -2,17 +2,38 @@
 #include "core/base/error.hpp"
 #include "core/base/ids.hpp"
 #include "core/base/text.hpp"
+#include "core/track/run_folder.hpp"
 #include "core/track/run_index.hpp"
 
 #include <fmt/format.h>
 
 namespace mlp::track {
 
+namespace {
+
+// Of ids, newest first, the run that was made last: ids tell seconds, files more.
+std::string latest_of(const fs::path& runs, const std::vector<std::string>& ids) {
+  constexpr std::size_t second = sizeof("20260131-120000") - 1;
+  std::string latest = ids.front();
+  fs::file_time_type newest = fs::file_time_type::min();
+  for (const std::string& id : ids) {
+    if (id.compare(0, second, ids.front(), 0, second) != 0) break;
+    std::error_code gone;
+    const auto time = fs::last_write_time(RunFolder{runs / id}.spec(), gone);
+    if (gone || time <= newest) continue;
+    newest = time;
+    latest = id;
+  }
+  return latest;
+}
+
+} // namespace
+
 std::string find_run(const fs::path& runs, std::string_view reference) {
   constexpr std::size_t shown = 8;
   if (is_run_id(reference) && fs::is_directory(runs / reference)) return std::string(reference);
   const std::vector<std::string> ids = run_ids(runs);
-  if (reference == "latest" && !ids.empty()) return ids.front();
+  if (reference == "latest" && !ids.empty()) return latest_of(runs, ids);
   std::vector<std::string> matches;
   if (!reference.empty())
     for (const std::string& id : ids)

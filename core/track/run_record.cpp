@@ -28,6 +28,11 @@ std::optional<ProcessIdentity> process_member(const Json& record, const char* ke
   return found == record.end() ? std::nullopt : process_from_json(*found);
 }
 
+int restarts_member(const Json& record) {
+  const auto found = record.find("restarts");
+  return found != record.end() && found->is_number_unsigned() ? found->get<int>() : 0;
+}
+
 template <class T>
 void append_bounded(std::vector<T>& list, T value, std::size_t limit) {
   if (list.size() == limit) list.erase(list.begin());
@@ -55,10 +60,14 @@ void take_state(RunRecord& run, const Json& record, WallTime time) {
     run.supervisor.reset();
     run.program.reset();
     run.cancel_reason.reset();
+    run.restarts = restarts_member(record);
     if (const auto submitter = process_member(record, "submitter")) run.submitter = submitter;
     break;
   case RunState::starting:
     ++run.attempts;
+    run.started.reset();
+    run.program.reset();
+    run.restarts = restarts_member(record);
     run.supervisor = process_member(record, "supervisor");
     break;
   case RunState::running:

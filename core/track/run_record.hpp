@@ -30,6 +30,7 @@ struct RunRecord {
   WallTime since{};                // of the state
   std::vector<StateChange> states; // the last 1,000
   int attempts = 0;                // times that it went to starting
+  int restarts = 0;                // of these, those that job_recovery made of the last submission
   std::optional<WallTime> started; // of the last attempt
   std::optional<WallTime> ended;
   std::optional<int> exit_code; // of the program: 128 + signal if a signal ended it

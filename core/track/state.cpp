@@ -37,6 +37,7 @@ bool may_follow(RunState from, RunState to) noexcept {
   if (from == succeeded) return false;
   if (!is_active(from)) return to == queued;
   if (to == succeeded) return from == running;
+  if (to == starting && from == running) return true;
   return to > from; // onwards, and to any other end
 }
 

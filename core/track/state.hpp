@@ -1,7 +1,8 @@
 // The states of a run and the moves between them:
 //   pending -> queued -> starting -> running -> succeeded | failed | cancelled | preempted | lost
 // A run that ended other than by success may be queued again (a resume, a recovery): that is a new
-// attempt of the same run.
+// attempt of the same run. So is running -> starting: the supervisor starts a program that failed
+// again.
 #pragma once
 
 #include <cstdint>

@@ -389,7 +389,8 @@ TEST_CASE("what a dead writer left is removed, what a live one writes is not") {
   ::waitpid(child, &status, 0);
   const std::size_t removed = cleaner->remove_abandoned_writes();
   CHECK((removed == 1 || (removed == 0 && place.cleans_up)));
-  CHECK(cleaner->remove_abandoned_writes() == 0);
+  // Where the other end cleans up, it may have been about to.
+  CHECK(cleaner->remove_abandoned_writes() <= (place.cleans_up ? 1 - removed : 0));
   alive->commit();
   CHECK(names_of(*storage, "", 10) == std::vector<std::string>{"packs/alive"});
 }

@@ -69,3 +69,34 @@ equals "$(cat mlp.lock)" "$kept"
 rm data/large
 expect_exit 0 mlp data verify
 expect_exit 0 mlp data add
+
+# Garbage on a full disk: a pack that cannot be written anew stays as it was; with room for the nodes
+# alone, packs that nobody needs go first and make more.
+for i in 1 2 3 4 5 6 7 8; do head -c 250000 /dev/urandom >data/m$i; done
+mlp data add >/dev/null # a pack of all of them
+rm data/m[1-6]
+mlp data add >/dev/null
+kept=$(find data -type f -exec sha256sum {} + | sort)
+fill_disk() { cat /dev/zero >"$TEST_DIR/disk/filler" 2>/dev/null || true; }
+restored() {
+  expect_exit 0 mlp data verify
+  rm -r data
+  expect_exit 0 mlp data pull
+  equals "$(find data -type f -exec sha256sum {} + | sort)" "$kept"
+}
+expect_exit 0 mlp data gc --dry-run
+fill_disk
+expect_exit 1 mlp data gc
+contains "$err" "No space left"
+expect_exit 0 mlp data verify
+rm "$TEST_DIR/disk/filler"
+restored
+head -c 1500000 /dev/urandom >data/alone
+mlp data add >/dev/null # a pack of its own
+rm data/alone
+mlp data add >/dev/null
+fill_disk
+truncate -s -131072 "$TEST_DIR/disk/filler"
+expect_exit 0 mlp data gc
+rm "$TEST_DIR/disk/filler"
+restored

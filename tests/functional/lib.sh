@@ -8,6 +8,8 @@ MLP_SOURCE=${MLP_SOURCE:?the source tree}
 TEST_DIR=$(mktemp -d "${TMPDIR:-/tmp}/mlp-test.XXXXXX")
 export HOME=$TEST_DIR/home
 export XDG_CONFIG_HOME=$HOME/.config XDG_CACHE_HOME=$HOME/.cache XDG_STATE_HOME=$HOME/.local/state
+# Remotes are to be asked; data_cache.sh is about the cache that would answer in their place.
+export MLP_CACHE_LIMIT=${MLP_CACHE_LIMIT:-0}
 export GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@localhost
 export GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@localhost LC_ALL=C.UTF-8
 unset MLP_JOBS MLP_RUN_ID NO_COLOR

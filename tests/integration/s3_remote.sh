@@ -49,6 +49,14 @@ sent=$(jq '[.. | .sent_bytes? // .bytes_sent? // empty] | add // 0' <<<"$out")
 [ "$sent" -lt 2000000 ] || fail "a small edit sent $sent bytes"
 cp mlp.lock ../ada/grace.lock
 
+# Garbage of the remote: the version before the edit goes, the latest stays whole.
+expect_exit 0 mlp data gc --remote origin --older-than 0s
+contains "$out" "forgot"
+expect_exit 0 mlp data verify --remote origin
+mkdir ../after
+cp mlp.yaml mlp.lock ../after
+(cd ../after && expect_exit 0 mlp data pull && expect_exit 0 mlp data verify)
+
 # kill -9 at random moments, and on.
 cd ../ada
 head -c 60000000 /dev/urandom >data/more.bin

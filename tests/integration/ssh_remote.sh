@@ -45,6 +45,14 @@ wait $! || fail "the other push failed: $(cat "$TEST_DIR/ada.out")"
 sent=$(jq '[.. | .sent_bytes? // .bytes_sent? // empty] | add // 0' <<<"$out")
 [ "$sent" -lt 2000000 ] || fail "a small edit sent $sent bytes"
 
+# Garbage of the remote: the version before the edit goes, the latest stays whole.
+expect_exit 0 mlp data gc --remote origin --older-than 0s
+contains "$out" "forgot"
+expect_exit 0 mlp data verify --remote origin
+mkdir ../after
+cp mlp.yaml mlp.lock ../after
+(cd ../after && expect_exit 0 mlp data pull && expect_exit 0 mlp data verify)
+
 # kill -9 at random moments, and on; ssh and the other end do not outlive it, nor what they wrote.
 cd ../ada
 head -c 60000000 /dev/urandom >data/more.bin

@@ -65,7 +65,7 @@ TEST_CASE("only the moves of a job's life are allowed", "[track]") {
   CHECK(may_follow(failed, queued));
   CHECK_FALSE(may_follow(succeeded, queued));
   CHECK_FALSE(may_follow(queued, succeeded));
-  CHECK_FALSE(may_follow(running, starting));
+  CHECK(may_follow(running, starting));
   CHECK_FALSE(may_follow(cancelled, running));
   for (const RunState from : {pending, queued, starting, running})
     for (const RunState to : {failed, cancelled, preempted, lost})
