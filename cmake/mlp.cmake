@@ -77,25 +77,34 @@ function(mlp_precompile target)
   target_compile_options(${target} PRIVATE ${ARGN})
   target_precompile_headers(${target} PRIVATE ${MLP_PRECOMPILED})
 endfunction()
+# Precompiled headers hold for one set of options.
+set(MLP_WAITING -Og)
 mlp_precompile(mlp_precompiled)
-mlp_precompile(mlp_precompiled_small -Os) # precompiled headers hold for one set of options
+mlp_precompile(mlp_precompiled_waiting ${MLP_WAITING})
 
-# mlp_library(NAME core_data [SMALL] HEADERS ... SOURCES ... PUBLIC_DEPENDS ... PRIVATE_DEPENDS ...)
-# makes the static library mlp_<NAME> from the files of this folder. SMALL is for code that waits for
-# people, disks and networks: it is compiled for size, which takes less time. Headers are included
-# from the root of the repository and each must compile alone (target
-# all_verify_interface_header_sets).
+# mlp_library(NAME core_data [WAITING] HEADERS ... SOURCES ... PUBLIC_DEPENDS ...
+#   PRIVATE_DEPENDS ... PRECOMPILED ...)
+# makes the static library mlp_<NAME> from the files of this folder. WAITING is for code that waits
+# for people, disks and networks: it is compiled with the optimisations that take no time. PRECOMPILED
+# are headers of ours that nearly every source of a large folder reads. Headers are included from the
+# root of the repository and each must compile alone (target all_verify_interface_header_sets).
 function(mlp_library)
-  cmake_parse_arguments(A "SMALL" "NAME" "HEADERS;SOURCES;PUBLIC_DEPENDS;PRIVATE_DEPENDS" ${ARGN})
+  cmake_parse_arguments(A "WAITING" "NAME"
+    "HEADERS;SOURCES;PUBLIC_DEPENDS;PRIVATE_DEPENDS;PRECOMPILED" ${ARGN})
   set(target mlp_${A_NAME})
   add_library(${target} STATIC)
   target_sources(${target} PRIVATE ${A_SOURCES})
   target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${A_HEADERS})
   target_link_libraries(${target} PUBLIC ${A_PUBLIC_DEPENDS} PRIVATE mlp_warnings fmt::fmt ${A_PRIVATE_DEPENDS})
-  if(A_SMALL)
-    target_compile_options(${target} PRIVATE -Os)
-    target_precompile_headers(${target} REUSE_FROM mlp_precompiled_small)
+  set(precompiled mlp_precompiled)
+  if(A_WAITING)
+    target_compile_options(${target} PRIVATE ${MLP_WAITING})
+    set(precompiled mlp_precompiled_waiting)
+  endif()
+  if(A_PRECOMPILED)
+    list(TRANSFORM A_PRECOMPILED PREPEND ${PROJECT_SOURCE_DIR}/)
+    target_precompile_headers(${target} PRIVATE ${MLP_PRECOMPILED} ${A_PRECOMPILED})
   else()
-    target_precompile_headers(${target} REUSE_FROM mlp_precompiled)
+    target_precompile_headers(${target} REUSE_FROM ${precompiled})
   endif()
 endfunction()

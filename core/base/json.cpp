@@ -1,4 +1,4 @@
-// The one instantiation of nlohmann::json in the program, and parsing with limits.
+// What is instantiated of nlohmann::json once for the whole program, and parsing with limits.
 #include "core/base/json.hpp"
 
 #include "core/base/error.hpp"
@@ -7,7 +7,8 @@
 
 #include <climits>
 
-template class nlohmann::basic_json<>;
+template nlohmann::json::basic_json(const nlohmann::json&);
+template nlohmann::json::~basic_json();
 
 namespace mlp {
 

@@ -26,7 +26,10 @@
 #undef _json
 #undef _json_pointer
 
-extern template class nlohmann::basic_json<>;
+// What nearly every source uses is compiled once, in json.cpp. (The class as a whole would bring
+// the readers and writers of CBOR and its kin, which nothing here uses.)
+extern template nlohmann::json::basic_json(const nlohmann::json&);
+extern template nlohmann::json::~basic_json();
 
 namespace mlp {
 

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <type_traits>
 #include <unordered_map>
 #include <variant>
 
@@ -82,35 +83,104 @@ AnyList read_default(const NodeSpec& spec, const AnyList& values) {
   }
 }
 
-// What two equal keys share: NaN is the same key as NaN, -0 as 0.
+// What two equal keys share: NaN is the same key as NaN, -0 as 0. Numbers of every kind become the
+// same type, so that there is one table for them all.
 template <class T>
-auto canonical(const T& key) {
+std::uint64_t canonical(T key) {
   if constexpr (std::is_floating_point_v<T>) {
     const double wide =
         std::isnan(key) ? std::numeric_limits<double>::quiet_NaN() : static_cast<double>(key) + 0.0;
     return std::bit_cast<std::uint64_t>(wide);
   } else {
-    return key;
+    return static_cast<std::uint64_t>(static_cast<std::int64_t>(key));
   }
 }
+const std::string& canonical(const std::string& key) {
+  return key;
+}
 
-template <class Key, class Result>
-Kernel map_labels(const std::vector<Key>& keys, const std::vector<Result>& values,
-                  const Result& otherwise, Type key_type, Type value_type) {
-  using Canonical = decltype(canonical(Key{}));
-  auto table = std::make_shared<std::unordered_map<Canonical, Result>>();
-  for (std::size_t i = 0; i < keys.size(); ++i)
-    table->try_emplace(canonical(keys[i]), values[i]);
-  return [table, otherwise, key_type, value_type](Call& call) {
-    const Value& in = call.in(0);
-    if (in.type != key_type)
-      throw Error(ErrorKind::failed,
-                  fmt::format("takes {}, not {}", type_name(key_type), type_name(in.type)));
-    Value& out = call.out(0, value_type, in.dims);
-    for (std::int64_t i = 0; i < in.count; ++i) {
-      const auto place = table->find(canonical(in.data<Key>()[i]));
-      out.data<Result>()[i] = place != table->end() ? place->second : otherwise;
+// A key's place in the list of keys, of which the first counts if two are equal.
+class Places {
+  template <class T, class Self> // defined before its use, for its type
+  static auto& table(Self& self) {
+    if constexpr (std::is_same_v<T, std::string>)
+      return self.texts_;
+    else
+      return self.numbers_;
+  }
+
+ public:
+  static constexpr std::size_t kNone = SIZE_MAX;
+
+  explicit Places(const AnyList& keys) : type_(type_of(keys)) {
+    std::visit(
+        [this]<class T>(const std::vector<T>& list) {
+          auto& places = table<T>(*this);
+          for (std::size_t i = 0; i < list.size(); ++i)
+            places.try_emplace(canonical(list[i]), i);
+        },
+        keys);
+  }
+
+  [[nodiscard]] Type type() const { return type_; }
+
+  // The place of each of `keys`, which are of this type; kNone for those that are in no list.
+  void find(const Value& keys, std::size_t* places) const {
+    const auto find_all = [&]<class T>(Tag<T>) {
+      const T* key = keys.data<T>();
+      const auto& known = table<T>(*this);
+      for (std::int64_t i = 0; i < keys.count; ++i) {
+        const auto found = known.find(canonical(key[i]));
+        places[i] = found != known.end() ? found->second : kNone;
+      }
+    };
+    switch (type_) {
+    case Type::i64:
+      return find_all(Tag<std::int64_t>{});
+    case Type::f32:
+      return find_all(Tag<float>{});
+    case Type::f64:
+      return find_all(Tag<double>{});
+    case Type::i16:
+      return find_all(Tag<std::int16_t>{});
+    default:
+      return find_all(Tag<std::string>{});
     }
+  }
+
+ private:
+  Type type_;
+  std::unordered_map<std::uint64_t, std::size_t> numbers_;
+  std::unordered_map<std::string, std::size_t> texts_;
+};
+
+// `keys` and `values` are as many; `otherwise` is one value, of the values' type.
+Kernel map_labels(const AnyList& keys, const AnyList& values, const AnyList& otherwise) {
+  struct Labels {
+    Places places;
+    AnyList values, otherwise;
+  };
+  const auto labels = std::make_shared<const Labels>(Labels{Places(keys), values, otherwise});
+  return [labels](Call& call) {
+    const Value& in = call.in(0);
+    if (in.type != labels->places.type())
+      throw Error(
+          ErrorKind::failed,
+          fmt::format("takes {}, not {}", type_name(labels->places.type()), type_name(in.type)));
+    Value& out = call.out(0, type_of(labels->values), in.dims);
+    void* address = nullptr;
+    const StorageRef block =
+        call.memory().scratch(static_cast<std::size_t>(in.count) * sizeof(std::size_t), address);
+    auto* places = static_cast<std::size_t*>(address);
+    labels->places.find(in, places);
+    std::visit(
+        [&]<class T>(const std::vector<T>& list) {
+          const T& other = std::get<std::vector<T>>(labels->otherwise).front();
+          T* result = out.data<T>();
+          for (std::int64_t i = 0; i < in.count; ++i)
+            result[i] = places[i] != Places::kNone ? list[places[i]] : other;
+        },
+        labels->values);
   };
 }
 
@@ -120,14 +190,7 @@ Kernel make_label_encoder(const NodeSpec& spec) {
   const std::optional<AnyList> values = read_list(spec, "values_");
   if (!keys || !values || size_of(*keys) != size_of(*values))
     throw Error(ErrorKind::config, "keys and values are missing, or not as many");
-  const AnyList otherwise = read_default(spec, *values);
-  return std::visit(
-      [&](const auto& from, const auto& to) -> Kernel {
-        using Results = std::decay_t<decltype(to)>;
-        return map_labels(from, to, std::get<Results>(otherwise).front(), type_of(*keys),
-                          type_of(*values));
-      },
-      *keys, *values);
+  return map_labels(*keys, *values, read_default(spec, *values));
 }
 
 // Opset 1: strings to their places in the list, or back, as the input's type says.
@@ -139,9 +202,9 @@ Kernel make_label_encoder_1(const NodeSpec& spec) {
   for (std::size_t i = 0; i < classes->size(); ++i)
     places.push_back(static_cast<std::int64_t>(i));
   const Kernel encode =
-      map_labels(*classes, places, spec.integer("default_int64", -1), Type::string, Type::i64);
-  const Kernel decode =
-      map_labels(places, *classes, spec.text("default_string", "_Unused"), Type::i64, Type::string);
+      map_labels(*classes, places, std::vector<std::int64_t>{spec.integer("default_int64", -1)});
+  const Kernel decode = map_labels(
+      places, *classes, std::vector<std::string>{spec.text("default_string", "_Unused")});
   return [encode, decode](Call& call) {
     return call.in(0).type == Type::string ? encode(call) : decode(call);
   };

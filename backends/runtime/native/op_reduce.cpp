@@ -137,6 +137,26 @@ std::vector<Run> runs_of(const Dims& dims, const std::array<bool, kMaxRank>& red
   return runs;
 }
 
+// Where in the output the rows of the input go, one after the other.
+class Rows {
+ public:
+  explicit Rows(const std::vector<Run>& runs) : runs_(runs), position_(runs.size(), 0) {}
+  [[nodiscard]] std::int64_t to() const { return to_; }
+  void next() {
+    for (std::size_t r = runs_.size() - 1; r-- > 0;) {
+      to_ += runs_[r].out_stride;
+      if (++position_[r] < runs_[r].length) break;
+      to_ -= runs_[r].out_stride * runs_[r].length;
+      position_[r] = 0;
+    }
+  }
+
+ private:
+  const std::vector<Run>& runs_;
+  std::vector<std::int64_t> position_;
+  std::int64_t to_ = 0;
+};
+
 template <class T, class Op>
 typename Op::State fold(const T* x, std::int64_t n) {
   std::array<typename Op::State, 4> states{Op::start(), Op::start(), Op::start(), Op::start()};
@@ -159,21 +179,15 @@ void reduce(const Value& in, const std::vector<Run>& runs, Value& out, std::int6
   auto* states = static_cast<State*>(address);
   std::uninitialized_fill_n(states, out.count, Op::start());
   const Run& row = runs.back();
-  std::vector<std::int64_t> position(runs.size(), 0);
-  std::int64_t to = 0;
   const T* x = in.data<T>();
-  for (std::int64_t at = 0; at < in.count; at += row.length, x += row.length) {
+  Rows rows(runs);
+  for (std::int64_t at = 0; at < in.count; at += row.length, x += row.length, rows.next()) {
+    State* to = states + rows.to();
     if (row.out_stride == 0)
-      states[to] = Op::merge(states[to], fold<T, Op>(x, row.length));
+      *to = Op::merge(*to, fold<T, Op>(x, row.length));
     else
       for (std::int64_t i = 0; i < row.length; ++i)
-        states[to + i] = Op::add(states[to + i], x[i]);
-    for (std::size_t r = runs.size() - 1; r-- > 0;) {
-      to += runs[r].out_stride;
-      if (++position[r] < runs[r].length) break;
-      to -= runs[r].out_stride * runs[r].length;
-      position[r] = 0;
-    }
+        to[i] = Op::add(to[i], x[i]);
   }
   for (std::int64_t i = 0; i < out.count; ++i)
     out.data<T>()[i] = Op::finish(states[i], folded);
@@ -218,16 +232,29 @@ Reduction plan_reduction(const Value& in, const std::optional<std::vector<std::i
   return plan;
 }
 
-template <template <class> class Op, bool Bool = false>
-Kernel make_reduce(const NodeSpec& spec) {
+// `reduce` with one Op, for whatever type of number `in` holds.
+using ReduceNumbers = void (*)(const Value& in, const std::vector<Run>& runs, Value& out,
+                               std::int64_t folded, Memory& memory);
+
+template <template <class> class Op>
+void reduce_numbers(const Value& in, const std::vector<Run>& runs, Value& out, std::int64_t folded,
+                    Memory& memory) {
+  visit_number(in.type, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    reduce<T, Op<T>>(in, runs, out, folded, memory);
+  });
+}
+
+// `takes_bool`: flags are reduced as the numbers 0 and 1.
+Kernel reduction(const NodeSpec& spec, ReduceNumbers run, bool takes_bool) {
   const int input_since = spec.op() == "ReduceSum" ? 13 : 18;
   const AxesOf axes_in = axes_of(spec, input_since);
   const bool keep_dims = spec.flag("keepdims", true);
   const bool noop = spec.opset() >= input_since && spec.flag("noop_with_empty_axes", false);
-  return [axes_in, keep_dims, noop](Call& call) {
+  return [axes_in, keep_dims, noop, run, takes_bool](Call& call) {
     const Value& given = call.in(0);
     const auto axes = axes_in(call);
-    const bool flags = Bool && given.type == Type::boolean;
+    const bool flags = takes_bool && given.type == Type::boolean;
     Value in = given;
     if (flags) in.type = Type::u8;
     Reduction plan = plan_reduction(in, axes, keep_dims);
@@ -235,12 +262,14 @@ Kernel make_reduce(const NodeSpec& spec) {
       plan = Reduction{{}, in.dims, 1};
     }
     Value& out = call.out(0, in.type, plan.kept);
-    visit_number(in.type, [&](auto tag) {
-      using T = typename decltype(tag)::type;
-      reduce<T, Op<T>>(in, runs_of(in.dims, plan.reduced), out, plan.folded, call.memory());
-    });
+    run(in, runs_of(in.dims, plan.reduced), out, plan.folded, call.memory());
     if (flags) out.type = Type::boolean;
   };
+}
+
+template <template <class> class Op, bool TakesBool = false>
+Kernel make_reduce(const NodeSpec& spec) {
+  return reduction(spec, reduce_numbers<Op>, TakesBool);
 }
 
 template <class T, bool Largest>
