@@ -6,6 +6,7 @@
 #include "core/base/process.hpp"
 #include "core/base/text.hpp"
 #include "core/base/time.hpp"
+#include "core/job/host_queue.hpp"
 #include "core/job/launch_environment.hpp"
 #include "core/job/metrics_intake.hpp"
 #include "core/job/work.hpp"
@@ -37,6 +38,7 @@ constexpr std::chrono::milliseconds beat{200};
 constexpr std::chrono::seconds last_word_patience{60};
 constexpr off_t journal_reserve = 64 << 10;
 constexpr std::chrono::milliseconds first_pause{250}, longest_pause{60'000};
+constexpr std::chrono::milliseconds look_again{10'000}; // where no event told that it is time
 constexpr const char* told_to_end = "its supervisor was told to end (SIGTERM)";
 
 // Blocks SIGTERM, SIGINT and SIGCHLD for the process and reads them from a descriptor.
@@ -74,7 +76,10 @@ CancelWish read_wish(const track::RunFolder& run) {
     const std::string event = record.value("event", Json()).is_string()
                                   ? record["event"].get<std::string>()
                                   : std::string();
-    if (event == "state" && record.value("state", Json()) == "queued") wish = {};
+    // A supervisor that waits for its turn says so as "queued" again: the attempt is the same.
+    if (event == "state" && record.value("state", Json()) == "queued" &&
+        !record.contains("supervisor"))
+      wish = {};
     if (event != "cancel") return;
     wish.cancelled = true;
     const Json now = record.value("now", Json(false));
@@ -143,8 +148,13 @@ class Supervisor {
     // What an attempt that was killed may have left would write into this one's files.
     if (record.attempts > 0) kill_leftovers(spec_.id);
     restarts_ = record.restarts;
-    begin_attempt("the supervisor prepares the job", nullptr);
-    Outcome outcome = try_once();
+    Outcome outcome;
+    if (const std::optional<Outcome> ended = wait_for_turn()) {
+      outcome = *ended;
+    } else {
+      begin_attempt("the supervisor prepares the job", nullptr);
+      outcome = try_once();
+    }
     while (outcome.may_restart && has_restart_left(outcome)) {
       Json previous = json_object({{"reason", outcome.reason}});
       if (outcome.exit) previous["exit_code"] = outcome.exit->code;
@@ -164,6 +174,34 @@ class Supervisor {
                                 {"restarts", static_cast<unsigned>(restarts_)}});
     if (!previous.is_null()) details["previous"] = std::move(previous);
     writer_.state(RunState::starting, reason, std::move(details));
+  }
+
+  // Waits until this machine has what the task asks for, and then holds it until the supervisor
+  // ends. What ended the wait early, if anything did.
+  std::optional<Outcome> wait_for_turn() {
+    try {
+      const Demand demand = demand_of(resolve_run_task(run_, spec_).resources);
+      if (demand.empty()) return std::nullopt;
+      place_.emplace(host_queue_folder(), host_capacity(), demand, spec_.id,
+                     project_of(run_).root.native());
+      bool said = false;
+      while (!place_->try_start()) {
+        if (!said)
+          writer_.state(RunState::queued, place_->reason(),
+                        json_object({{"supervisor", track::to_json(track::this_process())},
+                                     {"restarts", static_cast<unsigned>(restarts_)}}));
+        said = true;
+        const CancelWish wish = read_wish(run_);
+        if (wish.cancelled) return Outcome{RunState::cancelled, wish.reason, std::nullopt, {}};
+        pollfd entries[] = {{signals_.fd(), POLLIN, 0}, {place_->descriptor(), POLLIN, 0}};
+        ::poll(entries, 2, static_cast<int>(look_again.count()));
+        if (take_signals(signals_) && !read_wish(run_).cancelled)
+          return Outcome{RunState::preempted, told_to_end, std::nullopt, {}};
+      }
+      return std::nullopt;
+    } catch (const Error& error) {
+      return Outcome{RunState::failed, error.message(), std::nullopt, error.hints()};
+    }
   }
 
   Outcome try_once() {
@@ -256,6 +294,8 @@ class Supervisor {
     std::map<std::string, std::string> environment = current_environment();
     for (auto& [name, value] : launch_environment(run_, spec_, project_of(run_).root, placement))
       environment.insert_or_assign(name, value);
+    if (place_ && !place_->gpus().empty())
+      environment.insert_or_assign("CUDA_VISIBLE_DEVICES", join(place_->gpus(), ","));
     for (const auto& [name, value] : work.environment)
       environment.insert_or_assign(name, value);
 
@@ -388,6 +428,7 @@ class Supervisor {
   track::RunWriter writer_;
   track::RunSpec spec_;
   File signals_;
+  std::optional<QueuePlace> place_;
   std::optional<MetricsIntake> intake_;
   bool intake_warned_ = false;
   Clock::time_point started_{};

@@ -54,6 +54,10 @@ void take_state(RunRecord& run, const Json& record, WallTime time) {
     run.submitter = process_member(record, "submitter");
     break;
   case RunState::queued: // a new attempt forgets how the one before ended
+    if (const auto supervisor = process_member(record, "supervisor")) { // the same still waits
+      run.supervisor = supervisor;
+      break;
+    }
     run.started.reset();
     run.ended.reset();
     run.exit_code.reset();

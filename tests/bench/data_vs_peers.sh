@@ -38,6 +38,8 @@ new_project() { # FOLDER
 }
 size_of() { du -sb --apparent-size "$1" | cut -f1; }
 
+annex_add() { (cd annex && git annex add -q small && git commit -qm one); }
+lfs_add() { (cd lfs && git add -A && git commit -qm one); }
 small() {
   python3 - "$files" <<'P'
 import os, random, sys
@@ -64,11 +66,25 @@ P
       rm -rf borg && borg init -e none borg && sync
       take small_borg borg create borg::one small
     fi
+    if has git-annex; then
+      rm -rf annex && git init -q annex && git -C annex annex init -q bench && mv small annex/small && sync
+      take small_annex annex_add
+      git -C annex annex unannex -q small && mv annex/small small && chmod -R u+w annex
+    fi
+    if has git-lfs; then
+      rm -rf lfs && git init -q lfs && (cd lfs && git lfs install --local && git lfs track '*') >/dev/null
+      mv small lfs/small && sync
+      take small_lfs lfs_add
+      mv lfs/small small
+    fi
   done
   row "add $files files of 2 to 20 KB / restic" small_mlp small_restic
   row "add $files files of 2 to 20 KB / borg" small_mlp small_borg
   row "add $files files of 2 to 20 KB / cp -r" small_mlp small_cp
-  rm -rf small restic borg p
+  row "add $files files of 2 to 20 KB / git-annex" small_mlp small_annex
+  row "add $files files of 2 to 20 KB / git-lfs" small_mlp small_lfs
+  chmod -R u+w annex 2>/dev/null || true
+  rm -rf small restic borg annex lfs p
 }
 
 large() {

@@ -5,6 +5,7 @@
 #include "core/base/json.hpp"
 #include "core/base/process.hpp"
 #include "core/base/text.hpp"
+#include "core/job/host_queue.hpp"
 #include "core/job/supervisor.hpp"
 #include "core/track/run_record.hpp"
 
@@ -65,7 +66,7 @@ std::vector<std::string> command_line(const fs::path& program, const fs::path& r
 job::Capabilities LocalBackend::capabilities() const {
   return {.several_nodes = false,
           .logs_while_running = true,
-          .queues = false,
+          .queues = true,
           .enforces_resources = false};
 }
 
@@ -96,6 +97,7 @@ std::string LocalBackend::submit(const job::JobSpec& job) {
     throw Error(ErrorKind::config, fmt::format("run '{}' asks for {} nodes: this machine is one",
                                                job.run_id, job.num_nodes))
         .with_hint("set num_nodes to 1");
+  job::check_demand(job::demand_of(job.resources), job::host_capacity());
   const RunFolder run = folder_of(job.run_folder.native());
   const track::RunRecord record = track::read_journals(run);
   if (record.state == RunState::pending)

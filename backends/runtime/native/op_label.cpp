@@ -110,7 +110,7 @@ class Places {
   }
 
  public:
-  static constexpr std::size_t kNone = SIZE_MAX;
+  static constexpr std::size_t none = SIZE_MAX;
 
   explicit Places(const AnyList& keys) : type_(type_of(keys)) {
     std::visit(
@@ -124,14 +124,14 @@ class Places {
 
   [[nodiscard]] Type type() const { return type_; }
 
-  // The place of each of `keys`, which are of this type; kNone for those that are in no list.
+  // The place of each of `keys`, which are of this type; none for those that are in no list.
   void find(const Value& keys, std::size_t* places) const {
     const auto find_all = [&]<class T>(Tag<T>) {
       const T* key = keys.data<T>();
       const auto& known = table<T>(*this);
       for (std::int64_t i = 0; i < keys.count; ++i) {
         const auto found = known.find(canonical(key[i]));
-        places[i] = found != known.end() ? found->second : kNone;
+        places[i] = found != known.end() ? found->second : none;
       }
     };
     switch (type_) {
@@ -178,7 +178,7 @@ Kernel map_labels(const AnyList& keys, const AnyList& values, const AnyList& oth
           const T& other = std::get<std::vector<T>>(labels->otherwise).front();
           T* result = out.data<T>();
           for (std::int64_t i = 0; i < in.count; ++i)
-            result[i] = places[i] != Places::kNone ? list[places[i]] : other;
+            result[i] = places[i] != Places::none ? list[places[i]] : other;
         },
         labels->values);
   };
