@@ -36,16 +36,20 @@ std::string line_of(const data::Change& change, const std::string& alone) {
 
 void run(Session& session) {
   const VersionName from = named_version(session, *session.arguments().get("FROM"));
+  const auto datasets = open_datasets(session);
   VersionName to{from.dataset, {}};
-  if (const auto text = session.arguments().get("TO"))
-    to = text->find('@') == std::string::npos ? VersionName{from.dataset, *text}
-                                              : named_version(session, *text);
-  else if (from.version.empty())
+  const auto text_of_to = session.arguments().get("TO");
+  // The dataset's name alone is the version in use, unless it is a tag.
+  const bool in_use = text_of_to == from.dataset.name &&
+                      !datasets->known(from.dataset).tag(*text_of_to).has_value();
+  if (text_of_to && !in_use)
+    to = text_of_to->find('@') == std::string::npos ? VersionName{from.dataset, *text_of_to}
+                                                    : named_version(session, *text_of_to);
+  else if (!text_of_to && from.version.empty())
     throw Error(ErrorKind::usage, "two versions are needed, and one was given")
         .with_hint(fmt::format("mlp data diff {0}@VERSION compares with the version in use; mlp "
                                "data status {0} compares the files",
                                from.dataset.name));
-  const auto datasets = open_datasets(session);
   VersionSource before(session, *datasets, from);
   VersionSource after(session, *datasets, to);
   const data::Difference difference = data::diff_versions(

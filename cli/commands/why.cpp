@@ -16,9 +16,11 @@ namespace {
 std::string demand_text(const job::Demand& demand) {
   std::vector<std::string> parts;
   if (demand.millicpus > 0)
-    parts.push_back(fmt::format("{:g} CPUs", static_cast<double>(demand.millicpus) / 1000));
+    parts.push_back(fmt::format("{:g} {}", static_cast<double>(demand.millicpus) / 1000,
+                                demand.millicpus == 1000 ? "CPU" : "CPUs"));
   if (demand.memory_mib > 0) parts.push_back(format_bytes(demand.memory_mib << 20));
-  if (demand.gpus > 0) parts.push_back(fmt::format("{} GPUs", demand.gpus));
+  if (demand.gpus > 0)
+    parts.push_back(fmt::format("{} {}", demand.gpus, demand.gpus == 1 ? "GPU" : "GPUs"));
   return join(parts, ", ");
 }
 

@@ -28,6 +28,7 @@ mlp data add >/dev/null
 second=$(version_of)
 cp -r data ../second
 expect_exit 0 mlp data diff set@v1
+expect_exit 0 mlp data diff set@v1 set
 contains "$out" "1 added, 1 removed, 1 modified, 1 renamed; 13 B in, 6 B out"
 contains "$out" "  modified  a.txt  (4 B -> 9 B)"
 contains "$out" "  renamed   sub/noise -> moved  (293.0 KiB)"

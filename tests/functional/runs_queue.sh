@@ -37,7 +37,7 @@ sleep 0.3
 expect_exit 0 mlp train free # asks for nothing, waits for nothing
 is "$second" queued || fail "the second did not wait"
 expect_exit 0 mlp why "$second"
-contains "$out" "it waits for 1 CPUs"
+contains "$out" "it waits for 1 CPU of"
 contains "$out" "running: run $first"
 expect_exit 0 mlp why "$fourth"
 contains "$out" "2 runs are ahead"
