@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <system_error>
+#include <vector>
 
 namespace mlp::track {
 
@@ -46,11 +47,20 @@ RunFolder create_run(const fs::path& runs, const RunSpec& spec, std::string_view
   make_directories(made.outs());
   make_directories(made.checkpoints());
   const Json json = to_json(spec);
-  write_file_atomic(made.spec(), dump_json_pretty(json));
-  write_file_atomic(made.project_file(), project_file);
-  write_file_atomic(made.params(), dump_json_pretty(json.at("params")));
+  // Nobody sees the folder before the rename, so its files need no names of their own until whole;
+  // written first and synced then, they go to the disk together.
+  std::vector<File> files;
+  const auto write = [&](const fs::path& path, std::string_view text) {
+    files.push_back(File::create(path));
+    files.back().write(text);
+  };
+  write(made.spec(), dump_json_pretty(json));
+  write(made.project_file(), project_file);
+  write(made.params(), dump_json_pretty(json.at("params")));
   RunWriter writer(made);
   writer.state(RunState::pending, reason, json_object({{"submitter", to_json(this_process())}}));
+  for (File& file : files)
+    file.sync();
   sync_directory(made.root);
 
   const RunFolder run{runs / spec.id};
