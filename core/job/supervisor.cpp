@@ -8,6 +8,7 @@
 #include "core/base/time.hpp"
 #include "core/job/host_queue.hpp"
 #include "core/job/launch_environment.hpp"
+#include "core/job/limits.hpp"
 #include "core/job/metrics_intake.hpp"
 #include "core/job/work.hpp"
 #include "core/track/run_record.hpp"
@@ -214,6 +215,7 @@ class Supervisor {
       outcome = {RunState::failed, error.what(), std::nullopt, {}};
     }
     kill_orphans();
+    limits_.reset();
     return outcome;
   }
 
@@ -307,12 +309,25 @@ class Supervisor {
     spec.standard_error = err.fd();
     spec.new_session = true;
     spec.dies_with_parent = true;
-    Process process = Process::spawn(spec);
+    Process process = spawn_limited(spec, work.task.resources);
     started_ = Clock::now();
     writer_.state(RunState::running, "",
                   json_object({{"program", track::to_json(track::process_here(process.pid()))},
                                {"log_offsets", offsets}}));
     return process;
+  }
+
+  Process spawn_limited(const ProcessSpec& spec, const config::Resources& resources) {
+    limits_.emplace(spec_.id, resources);
+    limits_->enter();
+    struct Leave {
+      ResourceLimits& limits;
+      ~Leave() { limits.leave(); }
+    } leave{*limits_};
+    if (!limits_->unenforced().empty() && !limits_warned_)
+      warn("resources are not enforced: " + join(limits_->unenforced(), "; "));
+    limits_warned_ = true;
+    return Process::spawn(spec);
   }
 
   // Until the program has ended, and its group with it.
@@ -359,7 +374,12 @@ class Supervisor {
       failed.reason = fmt::format("the program was ended by {}", signal_text(exit.signal));
     else
       failed.reason = fmt::format("the program ended with exit code {}", exit.code);
-    if (exit.signal == SIGKILL) failed.hints.emplace_back("it may have run out of memory");
+    if (limits_ && limits_->ran_out_of_memory()) {
+      failed.reason += ", after it ran out of the memory that it asked for";
+      failed.hints.emplace_back("raise 'memory' under 'resources:' in mlp.yaml");
+    } else if (exit.signal == SIGKILL) {
+      failed.hints.emplace_back("it may have run out of memory");
+    }
     return failed;
   }
 
@@ -429,6 +449,8 @@ class Supervisor {
   track::RunSpec spec_;
   File signals_;
   std::optional<QueuePlace> place_;
+  std::optional<ResourceLimits> limits_;
+  bool limits_warned_ = false;
   std::optional<MetricsIntake> intake_;
   bool intake_warned_ = false;
   Clock::time_point started_{};
