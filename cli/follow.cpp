@@ -88,7 +88,7 @@ class LogLines {
         each(rest_);
         rest_.clear();
       }
-      if (chunk.text.size() < chunk_bytes) break;
+      if (!chunk.more) break;
     }
     if (ended && !rest_.empty()) {
       each(rest_);

@@ -5,6 +5,7 @@
 #include "core/base/interrupt.hpp"
 #include "core/base/json.hpp"
 #include "core/base/process.hpp"
+#include "core/base/text.hpp"
 
 #include <thread>
 
@@ -26,6 +27,9 @@ void run(Session& session) {
     throw_if_stopped(stop);
     const job::LogChunk chunk = backend.logs(folder.root.native(), stream, offset, chunk_bytes);
     offset = chunk.next;
+    if (chunk.left_out > 0)
+      session.output().status(format_bytes(chunk.left_out) +
+                              " are left out here: they were not kept");
     if (!chunk.text.empty())
       session.output().emit_line(
           json_object({{"run", folder.id()},
@@ -33,7 +37,7 @@ void run(Session& session) {
                        {"offset", offset - chunk.text.size()},
                        {"text", chunk.text}}),
           chunk.text);
-    if (chunk.end || (!follow && chunk.text.size() < chunk_bytes)) return;
+    if (chunk.end || (!follow && !chunk.more)) return;
     if (chunk.text.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
 }

@@ -2,6 +2,7 @@
 #include "cli/registering.hpp"
 #include "cli/session.hpp"
 #include "core/base/process.hpp"
+#include "core/config/settings.hpp"
 #include "core/job/supervisor.hpp"
 
 namespace mlp {
@@ -11,6 +12,7 @@ namespace {
 void run(Session& session) {
   const track::RunFolder folder{fs::absolute(*session.arguments().get("RUN_FOLDER"))};
   job::SupervisorHooks hooks;
+  hooks.log_limit = session.settings().get_size("runs.log_limit");
   hooks.store_outputs = [&](const track::RunSpec& spec, track::RunWriter& writer) {
     if (!spec.model.empty()) register_outputs(spec, writer);
   };

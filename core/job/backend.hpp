@@ -65,8 +65,10 @@ enum class LogStream { out, err };
 
 struct LogChunk {
   std::string text;
-  std::uint64_t next = 0; // offset to ask for next
-  bool end = false;       // the job has ended and this was the last
+  std::uint64_t next = 0;     // offset to ask for next
+  std::uint64_t left_out = 0; // bytes before `text` that are not kept
+  bool more = false;          // there is more now
+  bool end = false;           // the job has ended and this was the last
 };
 
 class Backend {

@@ -9,6 +9,7 @@
 #include "core/job/host_queue.hpp"
 #include "core/job/launch_environment.hpp"
 #include "core/job/limits.hpp"
+#include "core/job/log_bound.hpp"
 #include "core/job/metrics_intake.hpp"
 #include "core/job/work.hpp"
 #include "core/track/run_record.hpp"
@@ -139,7 +140,9 @@ struct Outcome {
 class Supervisor {
  public:
   Supervisor(const track::RunFolder& run, fs::path program, const SupervisorHooks& hooks)
-      : run_(run), program_(std::move(program)), hooks_(hooks), writer_(run) {}
+      : run_(run), program_(std::move(program)), hooks_(hooks), writer_(run),
+        out_bound_(run.stdout_log(), hooks.log_limit),
+        err_bound_(run.stderr_log(), hooks.log_limit) {}
 
   void supervise(const track::RunRecord& record) {
     signals_ = open_signals();
@@ -361,7 +364,9 @@ class Supervisor {
           stop(RunState::preempted, told_to_end, false);
       }
       take_metrics(false);
+      bound_logs(false);
     }
+    bound_logs(true);
     process.signal(SIGKILL, true); // what is left of its group
     const ProcessExit exit = process.wait();
     if (stopping) {
@@ -390,6 +395,19 @@ class Supervisor {
                         std::chrono::milliseconds(0), beat);
     pollfd entry{signals_.fd(), POLLIN, 0};
     ::poll(&entry, 1, static_cast<int>(time.count()));
+  }
+
+  void bound_logs(bool last) {
+    for (LogBound* log : {&out_bound_, &err_bound_}) {
+      log->keep();
+      const char* const name = log == &out_bound_ ? "stdout.log" : "stderr.log";
+      if (last && log->left_out() > 0)
+        warn(fmt::format("{} grew beyond {}: {} in its middle are left out", name,
+                         format_bytes(hooks_.log_limit), format_bytes(log->left_out())));
+      if (last && !log->problem().empty())
+        warn(fmt::format("{} grew beyond {} and could not be cut ({})", name,
+                         format_bytes(hooks_.log_limit), log->problem()));
+    }
   }
 
   void take_metrics(bool last) {
@@ -451,6 +469,7 @@ class Supervisor {
   std::optional<QueuePlace> place_;
   std::optional<ResourceLimits> limits_;
   bool limits_warned_ = false;
+  LogBound out_bound_, err_bound_;
   std::optional<MetricsIntake> intake_;
   bool intake_warned_ = false;
   Clock::time_point started_{};

@@ -9,12 +9,14 @@
 #include "core/base/fs.hpp"
 #include "core/track/run_record.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <string_view>
 
 namespace mlp::job {
 
 struct SupervisorHooks {
+  std::uint64_t log_limit = 0; // most bytes of each log that are kept; 0: all
   // What to do with the outputs of a program that ended well, before the run counts as succeeded
   // (e.g. to register a model). An Error that it throws makes the run failed, with its message.
   std::function<void(const track::RunSpec&, track::RunWriter&)> store_outputs;

@@ -6,6 +6,7 @@
 #include "core/base/process.hpp"
 #include "core/base/text.hpp"
 #include "core/job/host_queue.hpp"
+#include "core/job/log_bound.hpp"
 #include "core/job/supervisor.hpp"
 #include "core/track/run_record.hpp"
 
@@ -149,12 +150,12 @@ job::LogChunk LocalBackend::logs(const std::string& handle, job::LogStream strea
     return chunk;
   }
   const File file = File::open_read(path);
-  chunk.text.resize(limit);
-  const std::size_t n =
-      file.read_at(std::as_writable_bytes(std::span(chunk.text.data(), limit)), offset);
-  chunk.text.resize(n);
-  chunk.next = offset + n;
-  chunk.end = ended && n < limit;
+  job::LogPart part = job::read_log(file, offset, limit);
+  chunk.left_out = part.begin - std::min(part.begin, offset);
+  chunk.next = part.begin + part.text.size();
+  chunk.text = std::move(part.text);
+  chunk.more = part.more;
+  chunk.end = ended && !part.more;
   return chunk;
 }
 
