@@ -28,6 +28,21 @@ contains "$out" "exec ls -l"
 expect_exit 10 mlp run --max-duration 1s sleep 60
 contains "$err" "max_duration"
 expect_exit 0 mlp run --restarts 2 -- sh -c 'echo x >>"$MLP_CHECKPOINT_DIR/n"; [ "$(wc -l <"$MLP_CHECKPOINT_DIR/n")" = 3 ]'
+# A script reports metrics and keeps files by commands.
+mkdir folder && echo kept >folder/file
+expect_exit 0 mlp run -- sh -c '"$0" log metric loss=0.5 --step 1 && "$0" log metric loss=0.25 acc=1e-1 --step 2 &&
+  "$0" log artifact x.csv folder/ && "$0" log artifact folder' "$MLP"
+contains "$out" "loss  0.25"
+contains "$out" "acc   0.1"
+run=$(mlp runs show latest --json | sed -n 's/.*"run": "\(.*\)",*$/\1/p' | head -1)
+equals "$(cat ".mlp/runs/$run/outs/folder/file" ".mlp/runs/$run/outs/x.csv")" "kept
+a,b"
+expect_exit 10 mlp run -- "$MLP" log metric loss=much
+expect_exit 10 mlp run -- "$MLP" log metric step=1
+expect_exit 10 mlp run -- "$MLP" log artifact no-such-file
+expect_exit 2 mlp log metric loss=1
+contains "$err" "this is no run"
+expect_exit 2 mlp log artifact x.csv
 # It is resumed like any other.
 expect_exit 10 mlp run -- sh -c '[ -e "$MLP_CHECKPOINT_DIR/seen" ] || { touch "$MLP_CHECKPOINT_DIR/seen"; exit 1; }'
 expect_exit 0 mlp train --resume latest
