@@ -1,5 +1,6 @@
 // Sending a version to a remote and fetching it from there: only what is missing, several packs or
-// ranges at a time, and so that an interrupted transfer goes on where it stopped.
+// ranges at a time, and so that an interrupted transfer goes on where it stopped. In push.cpp and
+// fetch.cpp.
 //
 // The closure rule: a node is sent only after all that it needs. So a remote that has a node has
 // everything below it, and a push of something that is there is one question.
@@ -26,6 +27,7 @@ struct TransferOptions {
   RemoteClaim* claim = nullptr; // push: renewed while it goes on; may be null
   Progress* progress = nullptr;
   std::stop_token stop;
+  [[nodiscard]] Progress& shown() const { return progress != nullptr ? *progress : no_progress(); }
 };
 
 struct TransferStats {
@@ -34,7 +36,14 @@ struct TransferStats {
   std::uint64_t packs = 0;          // sent
   std::uint64_t cached_objects = 0; // had from the cache; not among `objects`
   std::uint64_t cached_bytes = 0;
-  TransferStats& operator+=(const TransferStats& other) noexcept;
+  TransferStats& operator+=(const TransferStats& other) noexcept {
+    objects += other.objects;
+    bytes += other.bytes;
+    packs += other.packs;
+    cached_objects += other.cached_objects;
+    cached_bytes += other.cached_bytes;
+    return *this;
+  }
 };
 
 // Whether the local store has all that the version needs. A manifest that is here does not say so:
