@@ -343,7 +343,8 @@ std::vector<std::string> changed_rows(db::Database& database, const fs::path& ru
   std::string sql = "SELECT id, settled, events_size, metrics_size FROM runs INDEXED BY runs_sizes";
   if (newest != 0 && !all) {
     sql += fmt::format(" ORDER BY id DESC LIMIT {}", newest);
-    db::Statement active = database.prepare("SELECT id, 0 FROM runs WHERE settled = 0");
+    db::Statement active =
+        database.prepare("SELECT id, 0 FROM runs INDEXED BY runs_unsettled WHERE settled = 0");
     look(active);
   }
   db::Statement rows = database.prepare(sql);
