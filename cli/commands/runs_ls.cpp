@@ -56,7 +56,7 @@ std::vector<track::RunField> named_fields(const track::RunFilter& filter) {
   return out;
 }
 
-// A filter that matches nothing may have a slip of the pen in it.
+// A filter that matches nothing, or an order by nothing, may have a slip of the pen in it.
 void warn_of_unknown(Session& session, track::RunIndex& index, const track::RunFilter& filter) {
   for (const track::RunField& field : named_fields(filter)) {
     const bool is_param = field.kind == track::RunField::Kind::params;
@@ -89,7 +89,12 @@ void run(Session& session) {
   const bool plain = !filter.where && !filter.order && filter.states.empty() && filter.task.empty();
   index.sync(plain ? filter.limit : 0);
   const std::vector<track::RunRow> found = index.list(filter);
-  if (found.empty()) warn_of_unknown(session, index, filter);
+  // Runs without the field come last: if the first has none, no run has.
+  const auto unsorted = [&] {
+    return filter.order && std::holds_alternative<std::monostate>(
+                               run_value(found.front(), filter.order->field, wall_now()));
+  };
+  if (found.empty() || unsorted()) warn_of_unknown(session, index, filter);
   const bool for_people = !session.output().options().json;
   bool tags = false, notes = false;
   Json rows = json_array();

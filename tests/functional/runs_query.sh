@@ -48,6 +48,9 @@ equals "$out" ""
 equals "$(jq -r .error.kind <<<"$err")" usage
 expect_exit 0 mlp runs ls --where 'params.optimiser = adam'
 contains "$err" "no run has 'params.optimiser': did you mean 'optimizer'?"
+expect_exit 0 mlp runs ls --sort metrics.ac
+contains "$err" "no run has 'metrics.ac': did you mean 'acc'?"
+contains "$out" "${ids[0]}"
 
 # Tags and notes: found, shown, taken away; the spec of the run stays as it was.
 spec=$(sha256sum <".mlp/runs/${ids[0]}/spec.json")
