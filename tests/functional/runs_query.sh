@@ -28,7 +28,7 @@ found() { mlp runs ls --json "$@" | jq -r '[.runs[].params.lr] | join(" ")'; }
 
 # Filters, and what is shown of them.
 equals "$(found --where 'params.lr<0.6 and metrics.acc>0.2')" 0.5
-equals "$(found -w 'state = failed or params.optimizer = sgd')" "0.9 0.5"
+equals "$(found -w 'state = failed or params.optimizer = sgd' --sort -params.lr)" "0.9 0.5"
 equals "$(found -w 'not (params.lr >= 0.5)')" 0.1
 equals "$(found -w 'task ~ rai and created > 1h ago and duration < 5min' --sort params.lr)" "0.1 0.5 0.9"
 equals "$(found --sort -metrics.acc -n 2)" "0.9 0.5"
