@@ -108,6 +108,10 @@ void Output::finish() {
   flush_out();
 }
 
+bool Output::draws_color() const noexcept {
+  return colors(options_, STDOUT_FILENO);
+}
+
 void print_error(const Error& error, const OutputOptions& options) {
   std::string text;
   if (options.json) {

@@ -80,6 +80,8 @@ class Output {
   [[nodiscard]] Progress& progress();
   // True if progress() draws: a command that follows a run then skips its plain lines.
   [[nodiscard]] bool draws_progress() const noexcept;
+  // True if text on standard output may have colours.
+  [[nodiscard]] bool draws_color() const noexcept;
   [[nodiscard]] const OutputOptions& options() const noexcept { return options_; }
   [[nodiscard]] LogSink& log_sink();
 

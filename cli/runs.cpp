@@ -63,6 +63,8 @@ Json run_json(const track::RunRecord& run) {
   out["exit_code"] = run.exit_code ? Json(*run.exit_code) : Json(nullptr);
   out["metrics"] = run.metrics;
   out["models"] = run.models;
+  out["tags"] = run.tags;
+  if (!run.note.empty()) out["note"] = run.note;
   out["warnings"] = run.warnings;
   out["folder"] = run.folder.root.native();
   Json states = json_array();
@@ -92,8 +94,10 @@ Json run_row_json(const track::RunRow& row) {
        {"host", row.host},
        {"commit", row.commit},
        {"models", row.models},
+       {"tags", row.tags},
        {"params", params_json(row.params)},
        {"metrics", Json(row.metrics)}});
+  if (!row.note.empty()) out["note"] = row.note;
   if (!row.models.empty()) out["model"] = row.models.back();
   // A lost run has no end that anyone saw.
   if (row.state == track::RunState::lost && !row.ended) out["seconds"] = nullptr;
@@ -111,6 +115,12 @@ headline_metric(const std::map<std::string, double>& metrics) {
       if (found != metrics.end()) return &*found;
     }
   return metrics.empty() ? nullptr : &*metrics.begin();
+}
+
+std::string first_line(std::string_view text, std::size_t columns) {
+  const std::string line = printable(text.substr(0, text.find('\n')));
+  if (line.size() == text.size() && display_width(line) <= columns) return line;
+  return std::string(fit_width(line, columns - 3)) + "...";
 }
 
 std::vector<std::string> last_lines(const fs::path& path, std::size_t lines) {
@@ -159,6 +169,18 @@ std::vector<Candidate> complete_tasks(Session& session) {
   std::vector<Candidate> out;
   for (const auto& entry : session.project_file().tasks)
     out.push_back({entry.name, entry.value.description});
+  return out;
+}
+
+std::vector<Candidate> complete_run_fields(Session& session) {
+  std::vector<Candidate> out;
+  for (const char* name : {"created", "duration", "started", "ended", "state", "task", "name"})
+    out.push_back({name, ""});
+  track::RunIndex index(index_paths(session.project()));
+  using Kind = track::RunField::Kind;
+  for (const Kind kind : {Kind::params, Kind::metrics})
+    for (const std::string& name : index.names(kind, 50))
+      out.push_back({track::run_field_text({kind, name}), ""});
   return out;
 }
 

@@ -27,6 +27,9 @@ namespace mlp {
 [[nodiscard]] const std::pair<const std::string, double>*
 headline_metric(const std::map<std::string, double>& metrics);
 
+// The first line of a text, cut to `columns` with "..." if there is more.
+[[nodiscard]] std::string first_line(std::string_view text, std::size_t columns);
+
 // The last `lines` lines of a file, at most 16 KiB of it, without control characters.
 [[nodiscard]] std::vector<std::string> last_lines(const fs::path& path, std::size_t lines);
 

@@ -55,6 +55,12 @@ std::string text_of(const track::RunRecord& run) {
     lines.field("data", fmt::format("{} {}", use.name, use.digest));
   for (const std::string& model : run.models)
     lines.field("model", model);
+  lines.field("tags", join(run.tags, ", "));
+  std::string_view title = "note";
+  for (const std::string& line : split(run.note, '\n')) {
+    lines.field(title, line);
+    title = "";
+  }
   lines.field("folder", run.folder.root.native());
   if (!run.spec.params.empty()) lines.text += "params\n";
   for (const auto& [name, value] : run.spec.params)

@@ -38,41 +38,48 @@ class RemovedUnlessKept {
 
 } // namespace
 
-RunFolder create_run(const fs::path& runs, const RunSpec& spec, std::string_view project_file,
-                     std::string_view reason) {
+RunFolder make_run_folder(const fs::path& runs, std::string_view id,
+                          const std::function<void(const RunFolder& hidden)>& fill) {
   make_directories(runs);
-  const RunFolder made{hidden_name(runs, "new", spec.id)};
+  const RunFolder made{hidden_name(runs, "new", id)};
   RemovedUnlessKept cleanup(made.root);
   make_directories(made.root);
-  make_directories(made.outs());
-  make_directories(made.checkpoints());
-  const Json json = to_json(spec);
-  // Nobody sees the folder before the rename, so its files need no names of their own until whole;
-  // written first and synced then, they go to the disk together.
-  std::vector<File> files;
-  const auto write = [&](const fs::path& path, std::string_view text) {
-    files.push_back(File::create(path));
-    files.back().write(text);
-  };
-  write(made.spec(), dump_json_pretty(json));
-  write(made.project_file(), project_file);
-  write(made.params(), dump_json_pretty(json.at("params")));
-  RunWriter writer(made);
-  writer.state(RunState::pending, reason, json_object({{"submitter", to_json(this_process())}}));
-  for (File& file : files)
-    file.sync();
+  fill(made);
   sync_directory(made.root);
 
-  const RunFolder run{runs / spec.id};
+  const RunFolder run{runs / id};
   // rename(2) replaces an empty folder, which no run is; ENOTEMPTY: the id is taken.
   if (std::rename(made.root.c_str(), run.root.c_str()) != 0) {
     if (errno == ENOTEMPTY || errno == EEXIST)
-      throw Error(ErrorKind::conflict, fmt::format("there is already a run '{}'", spec.id));
+      throw Error(ErrorKind::conflict, fmt::format("there is already a run '{}'", id));
     throw system_error(errno, "create", run.root.native());
   }
   cleanup.keep();
   sync_directory(runs);
   return run;
+}
+
+RunFolder create_run(const fs::path& runs, const RunSpec& spec, std::string_view project_file,
+                     std::string_view reason) {
+  return make_run_folder(runs, spec.id, [&](const RunFolder& made) {
+    make_directories(made.outs());
+    make_directories(made.checkpoints());
+    const Json json = to_json(spec);
+    // Nobody sees the folder before the rename, so its files need no names of their own until
+    // whole; written first and synced then, they go to the disk together.
+    std::vector<File> files;
+    const auto write = [&](const fs::path& path, std::string_view text) {
+      files.push_back(File::create(path));
+      files.back().write(text);
+    };
+    write(made.spec(), dump_json_pretty(json));
+    write(made.project_file(), project_file);
+    write(made.params(), dump_json_pretty(json.at("params")));
+    RunWriter writer(made);
+    writer.state(RunState::pending, reason, json_object({{"submitter", to_json(this_process())}}));
+    for (File& file : files)
+      file.sync();
+  });
 }
 
 RunSpec read_run_spec(const RunFolder& run) {

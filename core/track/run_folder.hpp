@@ -20,6 +20,7 @@
 #include "core/track/run_spec.hpp"
 #include "core/track/state.hpp"
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -49,6 +50,12 @@ struct RunFolder {
 // `project_file` is the text of mlp.yaml.
 RunFolder create_run(const fs::path& runs, const RunSpec& spec, std::string_view project_file,
                      std::string_view reason);
+
+// What create_run() and an import have in common: a run folder `id` below `runs` that appears
+// whole, or not at all. `fill` makes its content in the hidden folder that it is given, which is
+// renamed when it returns, and removed if it throws. Throws Error(conflict) if the id is taken.
+RunFolder make_run_folder(const fs::path& runs, std::string_view id,
+                          const std::function<void(const RunFolder& hidden)>& fill);
 
 // Reads spec.json. Throws Error: not_found, config if it is damaged.
 [[nodiscard]] RunSpec read_run_spec(const RunFolder& run);

@@ -1,5 +1,6 @@
 // The cache of journals in SQLite: one row a run, with the lengths of the journals it was read
-// from, so that a look at two file sizes tells whether it is still right.
+// from, so that a look at two file sizes tells whether it is still right; and the times of the
+// folder of all runs, which tell whether one was added or removed.
 #include "core/track/run_index.hpp"
 
 #include "core/base/error.hpp"
@@ -10,13 +11,14 @@
 #include "core/track/run_record.hpp"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <set>
-#include <unordered_map>
+#include <utility>
 
 namespace mlp::track {
 
@@ -38,11 +40,34 @@ constexpr db::Migration migrations[] = {
       CREATE INDEX runs_task ON runs(task, id);
       CREATE INDEX runs_changing ON runs(id) WHERE state <> 'succeeded';
     )"},
+    // A cache is not carried over: what is dropped is read again. `settled`: only an event can
+    // change the run. runs_sizes has all that a look for changes needs.
+    {2, R"(
+      DROP TABLE runs;
+      CREATE TABLE runs(
+        id TEXT PRIMARY KEY,
+        task TEXT NOT NULL, name TEXT NOT NULL,
+        state TEXT NOT NULL, reason TEXT NOT NULL,
+        created INTEGER NOT NULL, started INTEGER, ended INTEGER,
+        attempts INTEGER NOT NULL, exit_code INTEGER,
+        user TEXT NOT NULL, host TEXT NOT NULL, source TEXT NOT NULL,
+        models TEXT NOT NULL, tags TEXT NOT NULL, note TEXT NOT NULL,
+        params TEXT NOT NULL, metrics TEXT NOT NULL,
+        problem TEXT NOT NULL,
+        settled INTEGER NOT NULL, events_size INTEGER NOT NULL, metrics_size INTEGER NOT NULL
+      ) WITHOUT ROWID;
+      CREATE INDEX runs_task ON runs(task, id);
+      CREATE INDEX runs_sizes ON runs(id, settled, events_size, metrics_size);
+      CREATE INDEX runs_unsettled ON runs(id) WHERE settled = 0;
+      CREATE TABLE folder(times TEXT NOT NULL);
+      INSERT INTO folder VALUES ('');
+    )"},
 };
 
 constexpr const char* row_columns =
     "id, task, name, state, reason, created, started, ended, attempts, exit_code, user, host, "
-    "source, models, params, metrics, problem";
+    "source, models, tags, note, params, metrics, problem";
+constexpr int row_column_count = 19;
 
 std::int64_t milliseconds(WallTime time) {
   return time.time_since_epoch().count();
@@ -85,7 +110,7 @@ void store(db::Database& database, const RunFolder& folder) {
   for (const auto& [name, value] : run.spec.params)
     params[name] = parse_json(value, name);
   db::Statement insert = database.prepare(
-      "INSERT OR REPLACE INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+      "INSERT OR REPLACE INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
   insert.bind(1, folder.id())
       .bind(2, run.spec.task)
       .bind(3, run.spec.name)
@@ -100,14 +125,26 @@ void store(db::Database& database, const RunFolder& folder) {
       .bind(12, run.spec.host)
       .bind(13, run.spec.source ? run.spec.source->commit : std::string())
       .bind(14, dump_json(Json(run.models)))
-      .bind(15, dump_json(params))
-      .bind(16, dump_json(Json(run.metrics)))
-      .bind(17, problem)
-      .bind(18, sizes.events)
-      .bind(19, sizes.metrics)
+      .bind(15, dump_json(Json(run.tags)))
+      .bind(16, run.note)
+      .bind(17, dump_json(params))
+      .bind(18, dump_json(Json(run.metrics)))
+      .bind(19, problem)
+      .bind(20, std::int64_t{!is_active(run.state) && problem.empty()})
+      .bind(21, sizes.events)
+      .bind(22, sizes.metrics)
       .run();
 }
 
+std::vector<std::string> texts(const std::string& json) {
+  std::vector<std::string> out;
+  if (json == "[]") return out;
+  for (const Json& item : parse_json(json, "index"))
+    out.push_back(item.get<std::string>());
+  return out;
+}
+
+// Without params and metrics, which cost the most.
 RunRow row_of(const db::Statement& statement) {
   RunRow row;
   row.id = statement.text(0);
@@ -123,16 +160,34 @@ RunRow row_of(const db::Statement& statement) {
   row.user = statement.text(10);
   row.host = statement.text(11);
   row.commit = statement.text(12);
-  for (const Json& model : parse_json(statement.text(13), "index"))
-    row.models.push_back(model.get<std::string>());
-  const Json params = parse_json(statement.text(14), "index");
+  row.models = texts(statement.text(13));
+  row.tags = texts(statement.text(14));
+  row.note = statement.text(15);
+  row.problem = statement.text(18);
+  return row;
+}
+
+void read_params(const db::Statement& statement, RunRow& row) {
+  const Json params = parse_json(statement.text(16), "index");
   for (const auto& [name, value] : params.items())
     row.params.emplace(name, dump_json(value));
-  const Json metrics = parse_json(statement.text(15), "index");
+}
+void read_metrics(const db::Statement& statement, RunRow& row) {
+  const Json metrics = parse_json(statement.text(17), "index");
   for (const auto& [name, value] : metrics.items())
     if (value.is_number()) row.metrics.emplace(name, value.get<double>());
-  row.problem = statement.text(16);
-  return row;
+}
+
+// What changes when an entry of `folder` is made, removed or renamed. Empty where it cannot be
+// relied on: another change might yet fall on the same tick of the file system's clock.
+std::string folder_times(const fs::path& folder) {
+  struct stat info {};
+  if (::stat(folder.c_str(), &info) != 0) return {};
+  const auto changed = std::chrono::seconds(info.st_ctim.tv_sec);
+  constexpr std::chrono::seconds tick(2); // FAT's is the longest
+  if (wall_now().time_since_epoch() - changed <= tick) return {};
+  return fmt::format("{} {}.{} {}.{}", info.st_ino, info.st_mtim.tv_sec, info.st_mtim.tv_nsec,
+                     info.st_ctim.tv_sec, info.st_ctim.tv_nsec);
 }
 
 } // namespace
@@ -205,7 +260,7 @@ auto RunIndex::repaired(const Body& body) {
     log_debug(fmt::format("the index of runs is kept in memory: {}", error.message()));
   }
   open_in_memory();
-  sync_once(true);
+  sync_once(0, true);
   return body();
 }
 
@@ -220,57 +275,158 @@ std::size_t RunIndex::rebuild() {
     }
     open();
   }
-  return sync_once(true);
+  return sync_once(0, true);
 }
 
-std::size_t RunIndex::sync() {
-  return repaired([&] { return sync_once(false); });
+std::size_t RunIndex::sync(std::size_t newest) {
+  return repaired([&] { return sync_once(newest, false); });
 }
 
-std::size_t RunIndex::sync_once(bool all) {
-  const std::vector<std::string> ids = run_ids(paths_.runs);
-  // Rows that may still change, with the sizes that they were read at.
-  struct Known {
-    bool final = false, settled = false;
-    Sizes sizes;
-  };
-  std::unordered_map<std::string, Known> known;
-  known.reserve(ids.size());
+namespace {
+
+struct FolderChanges {
+  std::vector<std::string> added, removed;
+  std::string times;  // to be stored
+  bool stale = false; // the stored times are not `times`
+};
+
+FolderChanges folder_changes(db::Database& database, const fs::path& runs, bool all) {
+  FolderChanges out;
+  db::Statement stored = database.prepare("SELECT times FROM folder");
+  const std::string before = stored.step() ? stored.text(0) : std::string();
+  // Taken before the folder is read: what is added in between is seen next time.
+  out.times = folder_times(runs);
+  if (!all && !before.empty() && out.times == before) return out;
+  out.stale = out.times != before;
+  std::vector<std::string> there = run_ids(runs); // newest first
+  std::size_t next = 0;
   db::Statement rows =
-      database_->prepare("SELECT id, state, events_size, metrics_size, problem FROM runs");
+      database.prepare("SELECT id FROM runs INDEXED BY runs_sizes ORDER BY id DESC");
   while (rows.step()) {
-    const auto state = parse_state(rows.text(1));
-    known.emplace(rows.text(0),
-                  Known{state == RunState::succeeded,
-                        state.has_value() && !is_active(*state) && rows.text(4).empty(),
-                        {rows.integer(2), rows.integer(3)}});
+    std::string id = rows.text(0);
+    while (next < there.size() && there[next] > id)
+      out.added.push_back(std::move(there[next++]));
+    if (next < there.size() && there[next] == id)
+      ++next;
+    else
+      out.removed.push_back(std::move(id));
   }
-  std::vector<std::string> changed;
-  for (const std::string& id : ids) {
-    const auto found = known.find(id);
-    if (found == known.end()) {
-      changed.push_back(id);
-      continue;
-    }
-    const Known row = found->second;
-    known.erase(found); // what is left at the end has no folder
-    if (all) {
-      changed.push_back(id);
-    } else if (!row.final) {
-      const Sizes sizes = sizes_of(RunFolder{paths_.runs / id});
-      if (!row.settled || sizes.events != row.sizes.events || sizes.metrics != row.sizes.metrics)
-        changed.push_back(id);
-    }
-  }
-  if (changed.empty() && known.empty()) return 0;
-  db::Transaction transaction(*database_);
-  for (const auto& [id, row] : known)
-    database_->prepare("DELETE FROM runs WHERE id = ?").bind(1, id).run();
-  for (const std::string& id : changed)
-    store(*database_, RunFolder{paths_.runs / id});
-  transaction.commit();
-  return changed.size();
+  for (; next < there.size(); ++next)
+    out.added.push_back(std::move(there[next]));
+  return out;
 }
+
+std::int64_t size_in(const File& folder, const std::string& id, std::string_view name) {
+  struct stat info {};
+  const std::string path = id + std::string(name);
+  return ::fstatat(folder.fd(), path.c_str(), &info, 0) == 0
+             ? static_cast<std::int64_t>(info.st_size)
+             : -1;
+}
+
+// Ids of rows that are no longer right, or, being active, may not be.
+std::vector<std::string> changed_rows(db::Database& database, const fs::path& runs,
+                                      std::size_t newest, bool all) {
+  std::vector<std::string> out;
+  // Sizes are asked for relative to the open folder: its own path is looked up once.
+  const File folder(::open(runs.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC), runs.native());
+  const auto look = [&](db::Statement& rows) {
+    while (rows.step()) {
+      std::string id = rows.text(0);
+      bool changed = all || rows.integer(1) == 0;
+      if (!changed)
+        changed = size_in(folder, id, "/events.jsonl") != rows.integer(2) ||
+                  size_in(folder, id, "/metrics.jsonl") != rows.integer(3);
+      if (changed) out.push_back(std::move(id));
+    }
+  };
+  std::string sql = "SELECT id, settled, events_size, metrics_size FROM runs INDEXED BY runs_sizes";
+  if (newest != 0 && !all) {
+    sql += fmt::format(" ORDER BY id DESC LIMIT {}", newest);
+    db::Statement active =
+        database.prepare("SELECT id, 0 FROM runs INDEXED BY runs_unsettled WHERE settled = 0");
+    look(active);
+  }
+  db::Statement rows = database.prepare(sql);
+  look(rows);
+  std::ranges::sort(out);
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
+}
+
+} // namespace
+
+std::size_t RunIndex::sync_once(std::size_t newest, bool all) {
+  const FolderChanges folder = folder_changes(*database_, paths_.runs, all);
+  // A row that was added needs no second look, one that was removed is not read again.
+  std::vector<std::string> changed = changed_rows(*database_, paths_.runs, newest, all);
+  if (folder.added.empty() && folder.removed.empty() && changed.empty() && !folder.stale) return 0;
+  db::Transaction transaction(*database_);
+  for (const std::string& id : folder.removed)
+    database_->prepare("DELETE FROM runs WHERE id = ?").bind(1, id).run();
+  const std::set<std::string_view> gone(folder.removed.begin(), folder.removed.end());
+  std::erase_if(changed, [&](const std::string& id) { return gone.contains(id); });
+  for (const auto* ids : {&folder.added, &std::as_const(changed)})
+    for (const std::string& id : *ids)
+      store(*database_, RunFolder{paths_.runs / id});
+  if (folder.stale) database_->prepare("UPDATE folder SET times = ?").bind(1, folder.times).run();
+  transaction.commit();
+  return folder.added.size() + changed.size();
+}
+
+namespace {
+
+// The first rows by an order of the user's; keeps at most twice as many as are wanted.
+class FirstRows {
+ public:
+  FirstRows(const RunFilter& filter, WallTime now) : filter_(filter), now_(now) {}
+
+  // False if no later row can matter. Rows come newest first.
+  bool take(RunRow row) {
+    if (!filter_.order) {
+      rows_.push_back({{}, std::move(row)});
+      return rows_.size() != filter_.limit;
+    }
+    rows_.push_back({run_value(row, filter_.order->field, now_), std::move(row)});
+    if (filter_.limit != 0 && rows_.size() >= 2 * filter_.limit + 64) cut();
+    return true;
+  }
+
+  std::vector<RunRow> finish() {
+    if (filter_.order) cut();
+    std::vector<RunRow> out;
+    out.reserve(rows_.size());
+    for (Entry& entry : rows_)
+      out.push_back(std::move(entry.row));
+    return out;
+  }
+
+ private:
+  struct Entry {
+    RunValue key;
+    RunRow row;
+  };
+
+  void cut() {
+    std::ranges::stable_sort(rows_, [&](const Entry& a, const Entry& b) {
+      return comes_before(a.key, b.key, filter_.order->descending);
+    });
+    if (filter_.limit != 0 && rows_.size() > filter_.limit)
+      rows_.erase(rows_.begin() + static_cast<std::ptrdiff_t>(filter_.limit), rows_.end());
+  }
+
+  const RunFilter& filter_;
+  WallTime now_;
+  std::vector<Entry> rows_;
+};
+
+bool uses(const RunFilter& filter, RunField::Kind group) {
+  const auto is_group = [&](const RunField& field) { return field.kind == group; };
+  return (filter.order && is_group(filter.order->field)) ||
+         (filter.where && std::ranges::any_of(filter.where->fields(), is_group));
+}
+
+} // namespace
 
 std::vector<RunRow> RunIndex::list(const RunFilter& filter) {
   return repaired([&] {
@@ -283,12 +439,41 @@ std::vector<RunRow> RunIndex::list(const RunFilter& filter) {
       sql.back() = ')';
     }
     sql += " ORDER BY id DESC";
-    if (filter.limit != 0) sql += fmt::format(" LIMIT {}", filter.limit);
+    if (filter.limit != 0 && !filter.where && !filter.order)
+      sql += fmt::format(" LIMIT {}", filter.limit);
     db::Statement statement = database_->prepare(sql);
     if (!filter.task.empty()) statement.bind(1, filter.task);
-    std::vector<RunRow> out;
+    // Params and metrics are read before the filter only where it asks for them.
+    const bool params = uses(filter, RunField::Kind::params);
+    const bool metrics = uses(filter, RunField::Kind::metrics);
+    FirstRows out(filter, wall_now());
+    while (statement.step()) {
+      RunRow row = row_of(statement);
+      if (params) read_params(statement, row);
+      if (metrics) read_metrics(statement, row);
+      if (filter.where && !filter.where->matches(row)) continue;
+      if (!params) read_params(statement, row);
+      if (!metrics) read_metrics(statement, row);
+      if (!out.take(std::move(row))) break;
+    }
+    return out.finish();
+  });
+}
+
+std::vector<std::string> RunIndex::names(RunField::Kind group, std::size_t limit) {
+  return repaired([&] {
+    const bool tags = group == RunField::Kind::tags;
+    db::Statement statement = database_->prepare(
+        fmt::format("SELECT DISTINCT entry.{} FROM runs, json_each(runs.{}) AS entry "
+                    "ORDER BY 1 LIMIT {}",
+                    tags ? "value" : "key",
+                    tags                              ? "tags"
+                    : group == RunField::Kind::params ? "params"
+                                                      : "metrics",
+                    limit));
+    std::vector<std::string> out;
     while (statement.step())
-      out.push_back(row_of(statement));
+      out.push_back(statement.text(0));
     return out;
   });
 }
@@ -311,7 +496,7 @@ std::string RunIndex::dump() {
         database_->prepare(fmt::format("SELECT {} FROM runs ORDER BY id", row_columns));
     std::string out;
     while (statement.step()) {
-      for (int column = 0; column < 17; ++column)
+      for (int column = 0; column < row_column_count; ++column)
         out += fmt::format("{}{}", column == 0 ? "" : "|",
                            statement.is_null(column) ? "-" : statement.text(column));
       out += '\n';

@@ -5,6 +5,7 @@
 
 #include "core/base/fs.hpp"
 #include "core/base/time.hpp"
+#include "core/track/run_filter.hpp"
 #include "core/track/state.hpp"
 
 #include <cstdint>
@@ -33,6 +34,8 @@ struct RunRow {
   std::string user, host;
   std::string commit;
   std::vector<std::string> models;
+  std::vector<std::string> tags;
+  std::string note;
   std::map<std::string, std::string> params; // JSON text
   std::map<std::string, double> metrics;
   std::string problem; // why the run cannot be read, e.g. a damaged spec.json; else empty
@@ -41,7 +44,10 @@ struct RunRow {
 struct RunFilter {
   std::vector<RunState> states; // empty: all
   std::string task;             // empty: all
-  std::size_t limit = 0;        // 0: all; else the newest
+  std::size_t limit = 0;        // 0: all; else the first so many
+  std::optional<RunExpression> where = std::nullopt;
+  std::optional<RunOrder> order =
+      std::nullopt; // else the newest first; so are those that are equal
 };
 
 struct IndexPaths {
@@ -60,17 +66,21 @@ class RunIndex {
   ~RunIndex();
   RunIndex(RunIndex&&) = delete;
 
-  // Takes in what changed since the last time: new and removed folders, and the journals of all
-  // runs that may still change. Succeeded runs are not looked at again. Returns how many runs were
-  // read.
-  std::size_t sync();
+  // Takes in what changed since the last time: new and removed folders, and journals that have
+  // grown. With `newest`, of the runs that had ended only so many of the newest are looked at:
+  // enough for a list of these, in a time that does not grow with the number of runs. Returns how
+  // many runs were read.
+  std::size_t sync(std::size_t newest = 0);
   // Forgets everything and reads all runs.
   std::size_t rebuild();
 
-  // Newest first.
+  // Memory for twice `limit` rows at most, where there is one.
   [[nodiscard]] std::vector<RunRow> list(const RunFilter& filter = {});
   // Ids that contain `part`, newest first, at most `limit`.
   [[nodiscard]] std::vector<std::string> ids_containing(std::string_view part, std::size_t limit);
+
+  // Names of params or metrics, or tags, that any run has, sorted, at most `limit` of them.
+  [[nodiscard]] std::vector<std::string> names(RunField::Kind group, std::size_t limit = 10'000);
 
   // Every row as text, one line each, by id: equal for equal content. For tests and for reindex.
   [[nodiscard]] std::string dump();
@@ -82,7 +92,7 @@ class RunIndex {
   void open_in_memory();
   template <class Body>
   auto repaired(const Body& body);
-  std::size_t sync_once(bool all);
+  std::size_t sync_once(std::size_t newest, bool all);
 
   IndexPaths paths_;
   std::unique_ptr<db::Database> database_;

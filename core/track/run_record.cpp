@@ -3,6 +3,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
+#include "core/track/annotations.hpp"
 
 #include <fmt/format.h>
 
@@ -95,6 +96,10 @@ void take_event(RunRecord& run, const Json& record) {
     run.cancel_reason = text_member(record, "reason");
   } else if (event == "model") {
     append_bounded(run.models, text_member(record, "model"), max_warnings);
+  } else if (event == "tag") {
+    take_tags(run.tags, record);
+  } else if (event == "note") {
+    run.note = text_member(record, "text").substr(0, max_note_bytes);
   } else if (event == "warning") {
     append_bounded(run.warnings, text_member(record, "message"), max_warnings);
   } // others are of no concern here, or of a newer mlp

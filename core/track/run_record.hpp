@@ -37,6 +37,8 @@ struct RunRecord {
   std::optional<ProcessIdentity> submitter, supervisor, program; // of the last attempt
   std::optional<std::string> cancel_reason; // somebody asked this attempt to stop
   std::vector<std::string> models;          // registered from it: "digits@3"
+  std::vector<std::string> tags;            // sorted; see annotations.hpp
+  std::string note;                         // a person's; may have several lines
   std::vector<std::string> warnings;        // of the supervisor; the last 100
 
   std::map<std::string, double> metrics; // the last value of each; at most 1,000 names

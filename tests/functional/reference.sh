@@ -33,7 +33,7 @@ jq -r '.commands[].examples[].line' tree.json | while IFS= read -r line; do
     *"| mlp "*) line=${line#*| } ;;
     *) fail "an example is not an mlp command: $line" ;;
   esac
-  line=${line%%[|>;]*}
+  line=$(sed -E "s/^(([^'|<>;]|'[^']*')*)[|<>;].*/\1/" <<<"$line") # what stands in quotes stays
   eval "words=(${line#mlp })"
   # shellcheck disable=SC2154
   "$MLP" __parse "${words[@]}" >/dev/null || fail "an example does not parse: $line"

@@ -3,6 +3,7 @@
 #include "core/base/ids.hpp"
 #include "core/base/json.hpp"
 #include "core/db/database.hpp"
+#include "core/track/annotations.hpp"
 #include "core/track/run_folder.hpp"
 #include "core/track/run_index.hpp"
 
@@ -89,6 +90,69 @@ TEST_CASE("list filters by state and task and stops at its limit", "[track]") {
   CHECK(index.list({{}, "x' OR 1 --", 0}).empty());
   CHECK(index.ids_containing("20260101", 10).size() == 4);
   CHECK(index.ids_containing("%", 10).empty());
+}
+
+TEST_CASE("a filter and an order choose among all runs, the limit counts what is left", "[track]") {
+  Fixture f;
+  std::vector<std::string> ids;
+  for (int i = 0; i < 200; ++i) {
+    const RunFolder run = f.add(i % 2 == 0 ? "train" : "eval");
+    JournalWriter(run.metrics()).append({{"acc", (i * 37) % 200}});
+    ids.push_back(run.id());
+  }
+  RunIndex index(f.paths);
+  index.sync();
+  RunFilter filter;
+  filter.limit = 3;
+  filter.where = RunExpression::parse("task = train and metrics.acc < 100", wall_now());
+  filter.order = parse_run_order("-metrics.acc");
+  const auto rows = index.list(filter);
+  REQUIRE(rows.size() == 3);
+  CHECK(rows[0].metrics.at("acc") == 98);
+  CHECK(rows[1].metrics.at("acc") == 96);
+  CHECK(rows[2].metrics.at("acc") == 94);
+  CHECK(rows[0].params.at("lr") == "0.1");
+  filter.order = parse_run_order("params.lr"); // all equal: the newest first
+  filter.where.reset();
+  CHECK(index.list(filter).front().id == ids.back());
+  CHECK(index.names(RunField::Kind::metrics) == std::vector<std::string>{"acc"});
+  CHECK(index.names(RunField::Kind::params) == std::vector<std::string>{"lr"});
+}
+
+TEST_CASE("tags and notes reach the index, also of a run that had succeeded", "[track]") {
+  Fixture f;
+  const RunFolder run = f.add();
+  Fixture::end(run, RunState::succeeded);
+  for (int i = 0; i < 5; ++i)
+    Fixture::end(f.add(), RunState::succeeded);
+  RunIndex index(f.paths);
+  CHECK(index.sync() == 6);
+  const std::string spec = read_file(run.spec());
+  CHECK(tag_run(run, std::vector<std::string>{"keep", "a b"}, {}));
+  CHECK(note_run(run, "first\nsecond"));
+  CHECK(index.sync(2) == 0); // it is not among the two newest
+  CHECK(index.sync() == 1);
+  RunFilter filter;
+  filter.where = RunExpression::parse("tags = 'a b'", wall_now());
+  REQUIRE(index.list(filter).size() == 1);
+  CHECK(index.list(filter)[0].note == "first\nsecond");
+  CHECK(index.list(filter)[0].state == RunState::succeeded);
+  CHECK(index.dump() == f.fresh_dump());
+  CHECK(read_file(run.spec()) == spec);
+}
+
+TEST_CASE("an index of the first version is made anew with the same runs", "[track]") {
+  Fixture f;
+  Fixture::end(f.add(), RunState::succeeded);
+  {
+    db::Database old(f.paths.database);
+    old.execute("CREATE TABLE runs(id TEXT PRIMARY KEY); CREATE INDEX runs_task ON runs(id);"
+                "INSERT INTO runs VALUES ('20250101-000000-aaaaaa'); PRAGMA user_version=1;");
+  }
+  RunIndex index(f.paths);
+  CHECK(index.sync() == 1);
+  CHECK(index.dump() == f.fresh_dump());
+  CHECK(index.is_stored());
 }
 
 TEST_CASE("a damaged, cut or foreign index is made anew without a word to the user", "[track]") {
