@@ -18,6 +18,7 @@ std::vector<Candidate> complete_remotes(Session&);
 std::vector<Candidate> complete_models(Session&);
 std::vector<Candidate> complete_runs(Session&);
 std::vector<Candidate> complete_run_states(Session&);
+std::vector<Candidate> complete_secrets(Session&);
 std::vector<Candidate> complete_tasks(Session&);
 
 // Goes where a -C among the finished words points, so that names there complete. A folder that does

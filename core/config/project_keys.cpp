@@ -109,7 +109,8 @@ const Fields<Task>& fields_of(const Task*) {
       field("matrix", &T::matrix, "parameters with lists of values: a run for each combination")
           .inert(),
       field("env", &T::env, "environment variables").keys(MapKeys::environment_names),
-      field("secrets", &T::secrets, "secrets that it gets as environment variables or as files").raw(),
+      field("secrets", &T::secrets, "secrets that it gets as environment variables or as files")
+          .raw(),
       field("job_recovery", &T::job_recovery, "what to do when a run fails"),
       field("model", &T::model, "name to register the model under; default: the project's"),
   };
