@@ -77,15 +77,15 @@ log=$(mlp runs logs latest)
 contains "$log" "sha $(printf %s "$value" | sha256sum | cut -d' ' -f1)"
 contains "$log" "<***>"
 contains "$log" "[***]***|${value%?}|"
-contains "$log" "err ***"
 run=.mlp/runs/$(mlp runs show latest --json | jq -r .run)
+equals "$(cat "$run/stderr.log")" "err ***"
 contains "$(cat "$run/metrics.jsonl")" '"***":"x***y"'
 contains "$(cat "$run/events.jsonl")" "no json ***"
 contains "$(jq -c .environment "$run/spec.json")" '"TOKEN"'
 nowhere .
 
 # A binary value that spans lines, as a file in memory that goes with the run.
-printf 'line one\nline\0two\xff\n' | mlp secret set BLOB
+printf 'line one\nline\0two\xff\n' | expect_exit 0 mlp secret set BLOB
 expect_exit 3 mlp run --secret BLOB true
 contains "$err" "file: true"
 expect_exit 0 mlp run --secret-file BLOB sh -c 'stat -c "%a %n" "$BLOB"; sha256sum <"$BLOB"; cat "$BLOB"; echo "$BLOB" >"$MLP_OUT_DIR/path"'
@@ -133,6 +133,7 @@ sed -i 's/secrets: .*/secrets: [TOKEN, {name: TOKEN}]/' mlp.yaml
 expect_exit 3 mlp train show
 contains "$err" "twice"
 equals "$(ls .mlp/runs)" "$before"
+echo 'name: p' >mlp.yaml
 
 # Damage and swaps are seen, and say what to do.
 cp "$state/secrets/TOKEN" "$TEST_DIR/token"
