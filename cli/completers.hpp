@@ -21,6 +21,7 @@ std::vector<Candidate> complete_run_states(Session&);
 std::vector<Candidate> complete_metrics(Session&);
 std::vector<Candidate> complete_run_tags(Session&);
 std::vector<Candidate> complete_run_fields(Session&); // that --sort takes
+std::vector<Candidate> complete_secrets(Session&);
 std::vector<Candidate> complete_tasks(Session&);
 
 // Goes where a -C among the finished words points, so that names there complete. A folder that does

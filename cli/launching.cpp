@@ -4,12 +4,14 @@
 #include "cli/follow.hpp"
 #include "cli/pinning.hpp"
 #include "cli/runs.hpp"
+#include "cli/secrets.hpp"
 #include "core/base/error.hpp"
 #include "core/base/ids.hpp"
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
 #include "core/config/project.hpp"
 #include "core/config/project_file.hpp"
+#include "core/job/run_secrets.hpp"
 #include "core/track/source_state.hpp"
 
 #include <fmt/format.h>
@@ -28,7 +30,19 @@ std::map<std::string, std::string> overrides_of(Session& session) {
   return out;
 }
 
+void check_secrets(Session& session, const std::vector<config::SecretUse>& uses,
+                   bool by_name_only) {
+  if (uses.empty()) return;
+  std::vector<std::string> names;
+  for (const config::SecretUse& use : uses)
+    names.push_back(use.name);
+  secret::SecretStore store = secret_store(session);
+  store.require(names);
+  if (!by_name_only) (void)job::resolve_secrets(uses, store);
+}
+
 track::RunSpec new_run_spec(Session& session, const config::Task& task, bool dry_run) {
+  check_secrets(session, task.secrets, dry_run);
   track::RunSpec spec;
   spec.task = task.name;
   spec.created = wall_now();
@@ -43,6 +57,8 @@ track::RunSpec new_run_spec(Session& session, const config::Task& task, bool dry
   spec.outs = task.outs;
   for (const auto& entry : task.env)
     spec.environment.push_back(entry.name);
+  for (const config::SecretUse& use : task.secrets)
+    spec.environment.push_back(use.name);
   spec.num_nodes = task.num_nodes;
   spec.datasets = pinned_datasets(session, task.data, dry_run);
   spec.source = track::source_state(session.project().root);

@@ -16,6 +16,11 @@ namespace mlp {
 // --param NAME=VALUE, as typed. Throws Error(usage).
 [[nodiscard]] std::map<std::string, std::string> overrides_of(Session& session);
 
+// Throws Error if one of a task's secrets cannot be had: not_found with the nearest name, and what
+// resolve_secrets() throws. With `by_name_only` no value is read.
+void check_secrets(Session& session, const std::vector<config::SecretUse>& uses,
+                   bool by_name_only = false);
+
 // A spec with who, when, where and --name filled in. `task` is resolved.
 [[nodiscard]] track::RunSpec new_run_spec(Session& session, const config::Task& task, bool dry_run);
 

@@ -37,6 +37,10 @@ std::string project_text(Session& session, const std::string& task) {
   Json entry = json_object({{"run", "exec " + join(words, " ")},
                             {"data", list_of(arguments.all("--data"))},
                             {"outs", list_of(arguments.all("--out"))}});
+  Json secrets = list_of(arguments.all("--secret"));
+  for (const std::string& secret : arguments.all("--secret-file"))
+    secrets.push_back(json_object({{"name", secret}, {"file", true}}));
+  if (!secrets.empty()) entry["secrets"] = std::move(secrets);
   Json params = json_object();
   for (const auto& [name, text] : overrides_of(session))
     params[name] = config::parse_scalar(text).to_json();
@@ -95,6 +99,16 @@ const Command run_command = {
           .help = "a dataset that it reads, found in $MLP_DATA_<NAME>",
           .repeated = true,
           .complete = complete_datasets},
+         {.name = "--secret",
+          .value = "NAME",
+          .help = "a secret that it gets as the environment variable NAME",
+          .repeated = true,
+          .complete = complete_secrets},
+         {.name = "--secret-file",
+          .value = "NAME",
+          .help = "a secret that it gets as a file, whose path is in the variable NAME",
+          .repeated = true,
+          .complete = complete_secrets},
          {.name = "--out",
           .value = "PATH",
           .help = "a file or folder that it must have made in $MLP_OUT_DIR",
@@ -113,6 +127,7 @@ const Command run_command = {
     .examples = {{"mlp run python train.py --lr 0.1", "everything after COMMAND is its own"},
                  {"mlp run -p lr=0.1 --data digits -- python train.py '--lr=${params.lr}'",
                   "with a parameter and data that are on record"},
+                 {"mlp run --secret HF_TOKEN python train.py", "with a secret of mlp secret set"},
                  {"mlp run -d --restarts 3 ./train.sh", "in the background, again when it fails"}},
     .run = run};
 

@@ -103,6 +103,8 @@ track::RunFolder resume(Session& session, job::Backend& backend, const std::stri
                               now[i].name, run.id()))
           .with_hint(fmt::format("it began with {}; start a new run with mlp train",
                                  record.spec.datasets[i].digest));
+  check_secrets(session,
+                config::load_project_file(run.project_file()).task(record.spec.task).secrets);
   if (!job::enqueue(run, "resumed", backend.name()))
     throw Error(ErrorKind::conflict, fmt::format("run '{}' is just being started", run.id()));
   session.output().status(fmt::format("resuming run {}", run.id()));

@@ -44,6 +44,29 @@ Error trainer_error(const Reader& reader, const YamlNode& trainer,
   return reader.error(node->position, fmt::format("'{}' {}", key, problem.message));
 }
 
+// Whether there is such a secret is known where the task is run.
+void check_secrets(const Reader& reader, const YamlNode& node, const Task& task) {
+  const auto is_variable = [](std::string_view name) {
+    return !name.empty() && name.size() <= 128 && !(name[0] >= '0' && name[0] <= '9') &&
+           std::ranges::all_of(name, [](char c) {
+             return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                    c == '_';
+           });
+  };
+  for (std::size_t i = 0; i < task.secrets.size(); ++i) {
+    const std::string& name = task.secrets[i].name;
+    const Position at = node.find("secrets")->items[i].position;
+    if (!is_variable(name) || name.starts_with("MLP_"))
+      throw reader.error(at, fmt::format("'{}' is no name for a secret", printable(name)))
+          .with_hint("a secret is named, never its value; see: mlp secret ls");
+    if (task.env.contains(name))
+      throw reader.error(at, fmt::format("'{}' stands in 'env' too", name));
+    for (std::size_t j = 0; j < i; ++j)
+      if (task.secrets[j].name == name)
+        throw reader.error(at, fmt::format("secret '{}' stands here twice", name));
+  }
+}
+
 // The task at a node, with its own params in the reader.
 Task read_task(Reader& reader, const std::string& name, const YamlNode& node,
                const OrderedMap<Scalar>& overrides) {
@@ -63,6 +86,7 @@ Task read_task(Reader& reader, const std::string& name, const YamlNode& node,
   read_value(reader, name, node, Rule{}, task);
   task.params = reader.params;
   task.name = name;
+  check_secrets(reader, node, task);
   if (!task.run.empty() && task.trainer)
     throw reader
         .error(node.find("trainer")->position,

@@ -79,6 +79,13 @@ struct PlotEntry {
   std::string title;
 };
 
+// `secrets[i]`: NAME, or {name: NAME, file: true}
+struct SecretUse {
+  std::string name;
+  bool file = false; // the variable holds the path of a file with the value
+  bool operator==(const SecretUse&) const = default;
+};
+
 // `tasks.NAME`. Exactly one of `run` and `trainer`, or neither for a task that only has `deps`.
 struct Task {
   std::string name; // its key
@@ -96,6 +103,7 @@ struct Task {
   std::vector<PlotEntry> plots;
   OrderedMap<std::vector<Scalar>> matrix;
   OrderedMap<std::string> env;
+  std::vector<SecretUse> secrets;
   JobRecovery job_recovery;
   std::string model; // name under which its model is registered; empty: the project's name
 };

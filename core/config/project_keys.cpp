@@ -81,6 +81,15 @@ const Fields<PlotEntry>& fields_of(const PlotEntry*) {
   return fields;
 }
 
+const Fields<SecretUse>& fields_of(const SecretUse*) {
+  using T = SecretUse;
+  static const Fields<T> fields{
+      field("name", &T::name, "name of the secret, and of the variable").required().raw(),
+      field("file", &T::file, "the variable holds the path of a file with the value").raw(),
+  };
+  return fields;
+}
+
 const Fields<Task>& fields_of(const Task*) {
   using T = Task;
   static const Fields<T> fields{
@@ -100,6 +109,8 @@ const Fields<Task>& fields_of(const Task*) {
       field("matrix", &T::matrix, "parameters with lists of values: a run for each combination")
           .inert(),
       field("env", &T::env, "environment variables").keys(MapKeys::environment_names),
+      field("secrets", &T::secrets, "secrets that it gets as environment variables or as files")
+          .raw(),
       field("job_recovery", &T::job_recovery, "what to do when a run fails"),
       field("model", &T::model, "name to register the model under; default: the project's"),
   };

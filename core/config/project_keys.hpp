@@ -13,6 +13,7 @@ const Fields<ImageSpec>& fields_of(const ImageSpec*);
 const Fields<Resources>& fields_of(const Resources*);
 const Fields<JobRecovery>& fields_of(const JobRecovery*);
 const Fields<PlotEntry>& fields_of(const PlotEntry*);
+const Fields<SecretUse>& fields_of(const SecretUse*);
 const Fields<Task>& fields_of(const Task*);
 const Fields<ReplicaPolicy>& fields_of(const ReplicaPolicy*);
 const Fields<Batching>& fields_of(const Batching*);
@@ -36,8 +37,10 @@ void read_tasks(const Reader&, const YamlNode&, const Rule&, ProjectFile&);
 void read_value(const Reader&, std::string_view key, const YamlNode&, const Rule&, Amount&);
 void read_value(const Reader&, std::string_view key, const YamlNode&, const Rule&, Accelerators&);
 void read_value(const Reader&, std::string_view key, const YamlNode&, const Rule&, PlotEntry&);
+void read_value(const Reader&, std::string_view key, const YamlNode&, const Rule&, SecretUse&);
 [[nodiscard]] Shape shape_of(const Amount&, const Rule&);
 [[nodiscard]] Shape shape_of(const Accelerators&, const Rule&);
 [[nodiscard]] Shape shape_of(const PlotEntry&, const Rule&);
+[[nodiscard]] Shape shape_of(const SecretUse&, const Rule&);
 
 } // namespace mlp::config

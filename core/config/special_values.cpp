@@ -1,5 +1,6 @@
 // Values of mlp.yaml that have a form of their own, as the tools they come from write them:
-// amounts ("4+") and accelerators ("H100:8", {H100: 8}) of SkyPilot, plots of DVC.
+// amounts ("4+") and accelerators ("H100:8", {H100: 8}) of SkyPilot, plots of DVC,
+// and secrets by their names.
 #include "core/config/project_keys.hpp"
 
 #include <fmt/format.h>
@@ -110,6 +111,21 @@ Shape shape_of(const PlotEntry&, const Rule& rule) {
   Shape shape{.kind = Shape::Kind::either, .rule = rule};
   shape.inner.push_back(shape_of(std::string(), Rule{}));
   shape.inner.push_back(shape_of<PlotEntry>(PlotEntry{}, Rule{}));
+  return shape;
+}
+
+void read_value(const Reader& reader, std::string_view key, const YamlNode& node, const Rule& rule,
+                SecretUse& value) {
+  if (node.kind == YamlKind::mapping)
+    read_value<SecretUse>(reader, key, node, rule, value);
+  else
+    read_value(reader, key, node, rule, value.name);
+}
+
+Shape shape_of(const SecretUse&, const Rule& rule) {
+  Shape shape{.kind = Shape::Kind::either, .rule = rule};
+  shape.inner.push_back({.kind = Shape::Kind::text, .pattern = "^[A-Za-z_][A-Za-z0-9_]{0,127}$"});
+  shape.inner.push_back(shape_of<SecretUse>(SecretUse{}, Rule{}));
   return shape;
 }
 

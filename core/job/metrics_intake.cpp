@@ -57,7 +57,36 @@ std::string without_nan(std::string_view line) {
   return out;
 }
 
+// The value without secrets, in whichever of its texts they stand.
+Json without_secrets(const Json& value, const secret::MaskedValues& secrets) {
+  if (value.is_string()) return secrets.mask(value.get_ref<const std::string&>());
+  if (value.is_object()) {
+    Json out = json_object();
+    for (const auto& [name, member] : value.items())
+      out[secrets.mask(name)] = without_secrets(member, secrets);
+    return out;
+  }
+  if (value.is_array()) {
+    Json out = json_array();
+    for (const Json& item : value)
+      out.push_back(without_secrets(item, secrets));
+    return out;
+  }
+  const std::string text = dump_json(value);
+  return secrets.occurs_in(text) ? Json(secrets.mask(text)) : value;
+}
+
 } // namespace
+
+std::optional<std::string> masked_line(std::string_view line, const secret::MaskedValues& secrets) {
+  const std::optional<Json> value = parse_object(line);
+  if (!value) return std::nullopt;
+  Json changed = without_secrets(*value, secrets);
+  if (changed == *value && !secrets.occurs_in(line)) return std::string(line);
+  std::string text = dump_json(changed);
+  if (secrets.occurs_in(text)) return std::nullopt;
+  return text;
+}
 
 std::optional<std::string> metric_line(std::string_view line, std::string_view time) {
   line = trim(line);
@@ -75,7 +104,8 @@ std::optional<std::string> metric_line(std::string_view line, std::string_view t
   return text;
 }
 
-MetricsIntake::MetricsIntake(const track::RunFolder& run) : run_(run), metrics_(run.metrics()) {
+MetricsIntake::MetricsIntake(const track::RunFolder& run, const secret::MaskedValues* secrets)
+    : run_(run), metrics_(run.metrics()), secrets_(secrets) {
   const fs::path path = run.root / "reported.offset";
   mark_ = File(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
   if (!mark_.is_open()) throw system_error(errno, "write", path.native());
@@ -87,7 +117,14 @@ bool MetricsIntake::take(bool last) {
   if (::stat(run_.reported().c_str(), &info) != 0) return false;
   const auto size = static_cast<std::uint64_t>(info.st_size);
   if (size < offset_) offset_ = 0; // the program started its file anew
-  if (size == offset_) return false;
+  const auto note_offset = [&] {
+    if (last && secrets_ != nullptr && ::truncate(run_.reported().c_str(), 0) == 0) offset_ = 0;
+    [[maybe_unused]] const ssize_t n = ::pwrite(mark_.fd(), &offset_, sizeof offset_, 0);
+  };
+  if (size == offset_) {
+    if (last) note_offset();
+    return false;
+  }
   if (last && size > offset_) {
     // A program that ends without a newline still meant its last line.
     const File reader = File::open_read(run_.reported());
@@ -99,12 +136,16 @@ bool MetricsIntake::take(bool last) {
   const std::string time = format_time(wall_now());
   std::string batch;
   const auto refuse = [&](std::string_view line) {
-    if (refused_++ == 0) first_refused_ = printable(line.substr(0, 120));
+    if (refused_++ == 0)
+      first_refused_ = printable(
+          (secrets_ == nullptr ? std::string(line) : secrets_->mask(line)).substr(0, 120));
   };
   const track::JournalEnd end =
       track::read_lines(run_.reported(), offset_, [&](std::string_view line) {
         if (trim(line).empty()) return;
-        if (const auto record = metric_line(line, time)) {
+        auto record = metric_line(line, time);
+        if (record && secrets_ != nullptr) record = masked_line(*record, *secrets_);
+        if (record) {
           batch += *record;
           batch += '\n';
         } else {
@@ -122,7 +163,7 @@ bool MetricsIntake::take(bool last) {
   }
   if (end.offset == offset_) return false;
   offset_ = end.offset;
-  [[maybe_unused]] const ssize_t n = ::pwrite(mark_.fd(), &offset_, sizeof offset_, 0);
+  note_offset();
   return true;
 }
 

@@ -3,6 +3,7 @@
 // with a time.
 #pragma once
 
+#include "core/secret/masker.hpp"
 #include "core/track/journal.hpp"
 #include "core/track/run_folder.hpp"
 
@@ -18,12 +19,19 @@ namespace mlp::job {
 // object.
 [[nodiscard]] std::optional<std::string> metric_line(std::string_view line, std::string_view time);
 
+// The same line without the secrets in its names, texts and numbers; nullopt if that cannot be done
+// and it stay an object. A line that has none is returned as it is.
+[[nodiscard]] std::optional<std::string> masked_line(std::string_view line,
+                                                     const secret::MaskedValues& secrets);
+
 // One per run, in its supervisor; not thread-safe.
 class MetricsIntake {
  public:
   // Goes on where an earlier attempt's supervisor ended; what that one had taken in but not noted
-  // is taken in twice, never lost. Throws Error.
-  explicit MetricsIntake(const track::RunFolder& run);
+  // is taken in twice, never lost. With `secrets` the journal gets lines without them, and the
+  // program's file is emptied by the last take(); they must outlive it. Throws Error.
+  explicit MetricsIntake(const track::RunFolder& run,
+                         const secret::MaskedValues* secrets = nullptr);
 
   // Takes in what is new; returns true if there was something. With `last`, also a final line
   // without newline. Blocks on the file system. Throws Error (a full disk); what was not taken in
@@ -38,6 +46,7 @@ class MetricsIntake {
   track::RunFolder run_;
   track::JournalWriter metrics_;
   File mark_; // holds the offset up to which the program's file has been taken in
+  const secret::MaskedValues* secrets_; // nullptr: none
   std::uint64_t offset_ = 0;
   std::uint64_t refused_ = 0;
   std::string first_refused_;

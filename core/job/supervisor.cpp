@@ -10,7 +10,9 @@
 #include "core/job/launch_environment.hpp"
 #include "core/job/limits.hpp"
 #include "core/job/log_bound.hpp"
+#include "core/job/masked_output.hpp"
 #include "core/job/metrics_intake.hpp"
+#include "core/job/run_secrets.hpp"
 #include "core/job/work.hpp"
 #include "core/track/run_record.hpp"
 
@@ -219,6 +221,12 @@ class Supervisor {
     }
     kill_orphans();
     limits_.reset();
+    outcome.reason = masked(outcome.reason);
+    for (std::string& hint : outcome.hints)
+      hint = masked(hint);
+    output_.reset(); // these know the secrets
+    intake_.reset();
+    secrets_.reset();
     return outcome;
   }
 
@@ -270,9 +278,25 @@ class Supervisor {
 
   void warn(const std::string& message) noexcept {
     try {
-      writer_.event("warning", json_object({{"message", message}}));
+      writer_.event("warning", json_object({{"message", masked(message)}}));
     } catch (const std::exception&) { // the disk is full: the program matters more
     }
+  }
+
+  [[nodiscard]] std::string masked(const std::string& text) const {
+    return secrets_ ? secrets_->masked().mask(text) : text;
+  }
+  [[nodiscard]] const secret::MaskedValues* secret_values() const {
+    return secrets_ && !secrets_->masked().empty() ? &secrets_->masked() : nullptr;
+  }
+
+  // After the program has ended: its last words are in the logs when this returns.
+  void finish_output() {
+    if (!output_) return;
+    output_->finish();
+    const std::uint64_t lost = output_->lost();
+    output_.reset();
+    if (lost != 0) warn(fmt::format("{} of output could not be written", format_bytes(lost)));
   }
 
   Outcome attempt() {
@@ -280,8 +304,10 @@ class Supervisor {
       return {RunState::cancelled, wish.reason, std::nullopt, {}};
     const Work work = work_of(run_, spec_, program_);
     recovery_ = work.task.job_recovery;
+    if (!work.task.secrets.empty()) secrets_.emplace(resolve_secrets(work.task.secrets), run_.root);
     Process process = start(work);
     const Outcome outcome = follow(process, work);
+    finish_output();
     take_metrics(true);
     return outcome.state == RunState::succeeded ? with_outputs(outcome, work) : outcome;
   }
@@ -289,10 +315,10 @@ class Supervisor {
   Process start(const Work& work) {
     make_directories(run_.outs());
     make_directories(run_.checkpoints());
-    const File out = File::open_append(run_.stdout_log());
-    const File err = File::open_append(run_.stderr_log());
+    File out = File::open_append(run_.stdout_log());
+    File err = File::open_append(run_.stderr_log());
     const Json offsets = json_object({{"stdout", out.size()}, {"stderr", err.size()}});
-    intake_.emplace(run_);
+    intake_.emplace(run_, secret_values());
 
     Placement placement;
     placement.port = free_port();
@@ -303,6 +329,7 @@ class Supervisor {
       environment.insert_or_assign("CUDA_VISIBLE_DEVICES", join(place_->gpus(), ","));
     for (const auto& [name, value] : work.environment)
       environment.insert_or_assign(name, value);
+    if (secrets_) secrets_->add_to(environment);
 
     ProcessSpec spec;
     spec.arguments = work.arguments;
@@ -310,9 +337,15 @@ class Supervisor {
     spec.directory = work.directory;
     spec.standard_output = out.fd();
     spec.standard_error = err.fd();
+    if (const secret::MaskedValues* values = secret_values()) {
+      output_.emplace(*values, std::move(out), std::move(err));
+      spec.standard_output = output_->standard_output();
+      spec.standard_error = output_->standard_error();
+    }
     spec.new_session = true;
     spec.dies_with_parent = true;
     Process process = spawn_limited(spec, work.task.resources);
+    if (output_) output_->close_program_ends();
     started_ = Clock::now();
     writer_.state(RunState::running, "",
                   json_object({{"program", track::to_json(track::process_here(process.pid()))},
@@ -470,6 +503,8 @@ class Supervisor {
   std::optional<ResourceLimits> limits_;
   bool limits_warned_ = false;
   LogBound out_bound_, err_bound_;
+  std::optional<RunSecrets> secrets_;  // of the attempt that goes on
+  std::optional<MaskedOutput> output_; // if it has any
   std::optional<MetricsIntake> intake_;
   bool intake_warned_ = false;
   Clock::time_point started_{};

@@ -8,7 +8,7 @@ import sys
 # Who may use whom. Inside core a folder may use itself and those of the ranks below its own.
 CORE_RANKS = [
     {"base"},
-    {"db", "net", "config", "gpu"},
+    {"db", "net", "config", "gpu", "secret"},
     {"data"},
     {"image", "track"},
     {"job"},

@@ -3,6 +3,7 @@
 #include "backends/storage/ssh/ssh_place.hpp"
 
 #include "core/base/text.hpp"
+#include "core/base/words.hpp"
 
 #include <fmt/format.h>
 
@@ -143,29 +144,12 @@ SshPlace read_ssh_url(const net::Url& url) {
 }
 
 std::vector<std::string> split_words(std::string_view text) {
-  std::vector<std::string> words;
-  bool in_word = false;
-  char quote = 0;
-  for (const char c : text) {
-    if (quote == 0 && (c == ' ' || c == '\t')) {
-      in_word = false;
-      continue;
-    }
-    if (!in_word) words.emplace_back();
-    in_word = true;
-    if (quote == 0 && (c == '\'' || c == '"'))
-      quote = c;
-    else if (c == quote)
-      quote = 0;
-    else
-      words.back() += c;
+  try {
+    return split_setting_words("ssh.command", text);
+  } catch (Error& error) {
+    error.add_hint("it takes words, such as: ssh -i ~/.ssh/team_key");
+    throw;
   }
-  if (quote != 0 || words.empty() || words[0].empty())
-    throw Error(ErrorKind::config,
-                fmt::format("bad setting 'ssh.command', '{}': {}", printable(text),
-                            quote != 0 ? "a quote is not closed" : "it names no program"))
-        .with_hint("it takes words, such as: ssh -i ~/.ssh/team_key");
-  return words;
 }
 
 std::vector<std::string> ssh_arguments(const SshPlace& place, const SshOptions& options,

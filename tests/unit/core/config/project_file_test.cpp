@@ -283,3 +283,21 @@ TEST_CASE("keys without effect are noted, with their place") {
                                  "mlp.yaml:6:5: 'matrix' has no effect in this version"});
   CHECK(parse_project_file("name: t\n").notes.empty());
 }
+
+TEST_CASE("a task names its secrets, as variables or files", "[config]") {
+  const auto task = [](const std::string& secrets) {
+    return "name: p\ntasks:\n  t:\n    run: x\n    env: {PLAIN: 1}\n    secrets: " + secrets + "\n";
+  };
+  const ProjectFile file =
+      parse_project_file(task("[HF_TOKEN, {name: DB, file: true}, {name: C}]"));
+  CHECK(resolve_task(file, "t").secrets ==
+        std::vector<SecretUse>{{"HF_TOKEN", false}, {"DB", true}, {"C", false}});
+  CHECK(message_of(task("[a-b]")).find("mlp.yaml:6:15: 'a-b' is no name for a secret") == 0);
+  CHECK(message_of(task("[MLP_RUN_ID]")).find("no name for a secret") != std::string::npos);
+  CHECK(message_of(task("['${params.x}']")).find("no name for a secret") != std::string::npos);
+  CHECK(message_of(task("[A, {name: A, file: true}]")).find("stands here twice") !=
+        std::string::npos);
+  CHECK(message_of(task("[PLAIN]")).find("stands in 'env' too") != std::string::npos);
+  CHECK(message_of(task("[{file: true}]")).find("key 'name' is missing here") != std::string::npos);
+  CHECK(message_of(task("[{name: A, value: x}]")).find("unknown key 'value'") != std::string::npos);
+}

@@ -34,6 +34,18 @@ std::vector<Json> journal(const track::RunFolder& run) {
 
 } // namespace
 
+TEST_CASE("a line of metrics has no secret in its names, texts or numbers", "[job]") {
+  const std::vector<std::string> values = {"hunter22", "12345678", "a\"b\nc"};
+  const secret::MaskedValues secrets(values);
+  CHECK(masked_line(R"({"loss": 0.10})", secrets) == R"({"loss": 0.10})");
+  CHECK(masked_line(R"({"hunter22":["xhunter22",{"a":12345678}]})", secrets) ==
+        R"({"***":["x***",{"a":"***"}]})");
+  CHECK(masked_line(R"({"t":"\u0068unter22","u":"a\"b\nc"})", secrets) ==
+        R"({"t":"***","u":"***"})");
+  const secret::MaskedValues syntax(std::vector<std::string>{"\":1}"});
+  CHECK_FALSE(masked_line(R"({"a":1})", syntax).has_value());
+}
+
 TEST_CASE("a line of metrics keeps its digits and gains a time", "[job]") {
   CHECK(metric_line(R"( {"loss": 0.10} )", "T") == R"({"time":"T","loss": 0.10})");
   CHECK(metric_line(R"({"loss":1,"time":"mine"})", "T") == R"({"loss":1,"time":"mine"})");
