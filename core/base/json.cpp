@@ -7,8 +7,10 @@
 
 #include <climits>
 
-template nlohmann::json::basic_json(const nlohmann::json&);
-template nlohmann::json::~basic_json();
+namespace nlohmann {
+template basic_json<>::basic_json(const basic_json<>&);
+template basic_json<>::~basic_json();
+} // namespace nlohmann
 
 namespace mlp {
 

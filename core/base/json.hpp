@@ -28,8 +28,10 @@
 
 // What nearly every source uses is compiled once, in json.cpp. (The class as a whole would bring
 // the readers and writers of CBOR and its kin, which nothing here uses.)
-extern template nlohmann::json::basic_json(const nlohmann::json&);
-extern template nlohmann::json::~basic_json();
+namespace nlohmann {
+extern template basic_json<>::basic_json(const basic_json<>&);
+extern template basic_json<>::~basic_json();
+} // namespace nlohmann
 
 namespace mlp {
 

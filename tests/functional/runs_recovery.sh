@@ -75,10 +75,10 @@ cd ..
 mlp init digits --template image-classifier >/dev/null 2>&1
 cd digits || exit 1
 sed -i 's/patience: 15/patience: 0/' mlp.yaml
-expect_exit 0 mlp train -p epochs=150
+expect_exit 0 mlp train -p epochs=80
 kills=${KILLS:-2}
 sed -i 's/^  train:/  train:\n    job_recovery: {max_restarts_on_errors: 20}/' mlp.yaml
-run=$(mlp train -d -p epochs=150)
+run=$(mlp train -d -p epochs=80)
 ended() { ! mlp runs ls --json | grep -q '"state": "\(running\|starting\|queued\|pending\)"'; }
 trainer() { pgrep -f "__trainer .*$run"; }
 killed=0
