@@ -68,8 +68,8 @@ std::vector<Victim> choose_victims(const PackMarks& marks, double share, GcResul
     victims.push_back({pack, use});
   }
   // What makes room goes first: others need some.
-  std::ranges::stable_partition(
-      victims, [](const Victim& victim) { return victim.use.needed_objects == 0; });
+  std::stable_partition(victims.begin(), victims.end(),
+                        [](const Victim& victim) { return victim.use.needed_objects == 0; });
   return victims;
 }
 

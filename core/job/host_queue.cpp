@@ -129,8 +129,12 @@ std::string gpu_text(std::int64_t gpus) {
 }
 
 bool has_word(std::string_view text, std::string_view word) {
-  const auto lower = [](char c) { return std::tolower(static_cast<unsigned char>(c)); };
-  return std::ranges::search(text, word, {}, lower, lower).begin() != text.end() || word.empty();
+  const auto same = [](char a, char b) {
+    return std::tolower(static_cast<unsigned char>(a)) ==
+           std::tolower(static_cast<unsigned char>(b));
+  };
+  return std::search(text.begin(), text.end(), word.begin(), word.end(), same) != text.end() ||
+         word.empty();
 }
 
 std::optional<Json> read_ticket(const fs::path& path) {

@@ -35,7 +35,9 @@ contains "$err" "ran out of the memory that it asked for"
 expect_exit 0 mlp train spins
 used=$(mlp runs logs latest)
 awk -v used="$used" 'BEGIN { exit !(used < 0.6) }' || fail "a quarter of a CPU was $used s in one second"
-[ -z "$(find /sys/fs/cgroup -maxdepth 4 -name 'mlp-2*' 2>/dev/null | head -1)" ] || fail "a control group was left behind"
+for run in .mlp/runs/*; do
+  [ -z "$(find /sys/fs/cgroup -name "mlp-$(basename "$run")" 2>/dev/null | head -1)" ] || fail "a control group was left behind"
+done
 
 # Without the right to make them.
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then

@@ -120,5 +120,5 @@ contains "$err" "No space left on device"
 contains "$err" "localhost"
 nothing_half() { [ -z "$(find "$TEST_DIR/disk/srv/team/.tmp" -type f)" ]; }
 wait_until 10 nothing_half
-[ ! -e "$TEST_DIR/disk/srv/team/refs" ] || fail "a ref without its objects"
+[ ! -e "$TEST_DIR/disk/srv/team/refs/datasets" ] || fail "a ref without its objects"
 ssh_end
