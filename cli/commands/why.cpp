@@ -13,17 +13,6 @@ namespace mlp {
 
 namespace {
 
-std::string demand_text(const job::Demand& demand) {
-  std::vector<std::string> parts;
-  if (demand.millicpus > 0)
-    parts.push_back(fmt::format("{:g} {}", static_cast<double>(demand.millicpus) / 1000,
-                                demand.millicpus == 1000 ? "CPU" : "CPUs"));
-  if (demand.memory_mib > 0) parts.push_back(format_bytes(demand.memory_mib << 20));
-  if (demand.gpus > 0)
-    parts.push_back(fmt::format("{} {}", demand.gpus, demand.gpus == 1 ? "GPU" : "GPUs"));
-  return join(parts, ", ");
-}
-
 Json entry_record(const job::QueueEntry& entry) {
   return json_object({{"run", entry.run},
                       {"project", entry.project},
@@ -50,12 +39,12 @@ void run(Session& session) {
       if (before.size() <= 10)
         list += fmt::format("  {} run {} of {}: {}\n",
                             entry->running ? "running:" : "before it:", printable(entry->run),
-                            printable(entry->user), demand_text(entry->demand));
+                            printable(entry->user), job::demand_text(entry->demand));
     }
     if (before.size() > 10) list += fmt::format("  and {} more\n", before.size() - 10);
-    text +=
-        fmt::format(": it waits for {} of this machine; {} {} ahead of it\n{}",
-                    demand_text(mine->demand), waiting, waiting == 1 ? "run is" : "runs are", list);
+    text += fmt::format(": it waits for {} of this machine; {} {} ahead of it\n{}",
+                        job::demand_text(mine->demand), waiting,
+                        waiting == 1 ? "run is" : "runs are", list);
   } else {
     text += record.reason.empty() ? "\n" : fmt::format(": {}\n", printable(record.reason));
   }

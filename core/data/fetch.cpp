@@ -60,7 +60,7 @@ class NodeSource final : public ObjectSource {
 class Fetcher final : public ObjectVisitor {
  public:
   Fetcher(ObjectStore& local, RemoteStore& remote, const TransferOptions& options)
-      : local_(local), remote_(remote), options_(options), progress_(options.shown()),
+      : local_(local), remote_(remote), options_(options), progress_(options.progress_or_none()),
         can_link_(remote.storage().ability<LinkedObjects>() != nullptr),
         pool_(options.jobs != 0
                   ? std::min(options.jobs, 16u)
@@ -302,12 +302,12 @@ bool has_all_objects(ObjectStore& local, const Digest& manifest, const std::stop
 
 TransferStats fetch_objects(ObjectStore& local, RemoteStore& remote, const Digest& manifest,
                             const TransferOptions& options) {
-  options.shown().begin("fetching", 0, ProgressUnit::bytes);
+  options.progress_or_none().begin("fetching", 0, ProgressUnit::bytes);
   Fetcher fetcher(local, remote, options);
   NodeSource source(local, remote, options.cache, fetcher.stats(), !options.dry_run);
   walk_objects(source, manifest, fetcher);
   fetcher.finish();
-  options.shown().end();
+  options.progress_or_none().end();
   return fetcher.stats();
 }
 

@@ -6,7 +6,6 @@
 #include "core/data/garbage.hpp"
 
 #include <functional>
-#include <span>
 #include <stop_token>
 #include <vector>
 

@@ -21,7 +21,7 @@ constexpr unsigned default_senders = 2;
 class Pusher final : public ObjectVisitor {
  public:
   Pusher(ObjectStore& local, RemoteStore& remote, const TransferOptions& options)
-      : local_(local), remote_(remote), options_(options), progress_(options.shown()),
+      : local_(local), remote_(remote), options_(options), progress_(options.progress_or_none()),
         can_link_(remote.storage().ability<LinkedObjects>() != nullptr),
         pool_(options.jobs != 0 ? std::min(options.jobs, 8u) : default_senders, 1) {}
 
@@ -181,11 +181,11 @@ TransferStats push_objects(ObjectStore& local, RemoteStore& remote, const Digest
     if (auto* cleaner = remote.storage().ability<AbandonedWrites>())
       cleaner->remove_abandoned_writes();
   }
-  options.shown().begin("pushing", 0, ProgressUnit::bytes);
+  options.progress_or_none().begin("pushing", 0, ProgressUnit::bytes);
   Pusher pusher(local, remote, options);
   walk_objects(local, manifest, pusher);
   const TransferStats stats = pusher.finish();
-  options.shown().end();
+  options.progress_or_none().end();
   return stats;
 }
 

@@ -27,7 +27,9 @@ struct TransferOptions {
   RemoteClaim* claim = nullptr; // push: renewed while it goes on; may be null
   Progress* progress = nullptr;
   std::stop_token stop;
-  [[nodiscard]] Progress& shown() const { return progress != nullptr ? *progress : no_progress(); }
+  [[nodiscard]] Progress& progress_or_none() const {
+    return progress != nullptr ? *progress : no_progress();
+  }
 };
 
 struct TransferStats {

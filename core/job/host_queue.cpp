@@ -117,7 +117,7 @@ void prepare(const fs::path& folder) {
     throw Error(ErrorKind::failed, fmt::format("'{}' is no folder", folder.native()));
 }
 
-std::string amount_text(std::int64_t millicpus) {
+std::string cpu_text(std::int64_t millicpus) {
   return fmt::format("{:g} {}", static_cast<double>(millicpus) / 1000,
                      millicpus == 1000 ? "CPU" : "CPUs");
 }
@@ -128,7 +128,8 @@ std::string gpu_text(std::int64_t gpus) {
   return fmt::format("{} {}", gpus, gpus == 1 ? "GPU" : "GPUs");
 }
 
-bool has_word(std::string_view text, std::string_view word) {
+// Whether a model has this in its name, in capitals or not.
+bool names_model(std::string_view text, std::string_view word) {
   const auto same = [](char a, char b) {
     return std::tolower(static_cast<unsigned char>(a)) ==
            std::tolower(static_cast<unsigned char>(b));
@@ -163,7 +164,8 @@ std::string line_of(const std::string& text, std::string_view key) {
   return std::string(trim(rest.substr(0, rest.find('\n'))));
 }
 
-// As CUDA reads its variable: indices or beginnings of ids, up to the first that fits none.
+// As CUDA reads its variable: indices or beginnings of ids, up to the first that fits none. None
+// counts twice.
 std::vector<HostGpu> visible(const std::vector<HostGpu>& all, const std::string& variable) {
   std::vector<HostGpu> some;
   for (const std::string& part : split(variable, ',')) {
@@ -177,12 +179,28 @@ std::vector<HostGpu> visible(const std::vector<HostGpu>& all, const std::string&
         if (gpu.id.starts_with(word)) found = &gpu;
     }
     if (found == nullptr) break;
-    some.push_back(*found);
+    if (std::ranges::find(some, found->id, &HostGpu::id) == some.end()) some.push_back(*found);
   }
   return some;
 }
 
 } // namespace
+
+std::vector<HostGpu> host_gpus(const fs::path& driver) {
+  std::vector<HostGpu> gpus;
+  std::vector<fs::path> folders;
+  std::error_code code;
+  for (fs::directory_iterator it(driver, code), end; !code && it != end; it.increment(code))
+    folders.push_back(it->path());
+  std::ranges::sort(folders); // by PCI address, as the driver numbers them
+  for (const fs::path& folder : folders) {
+    const auto text = read_file_if_exists(folder / "information", max_ticket_bytes);
+    if (!text) continue;
+    HostGpu gpu{line_of(*text, "GPU UUID:"), line_of(*text, "Model:")};
+    if (!gpu.id.empty()) gpus.push_back(std::move(gpu));
+  }
+  return gpus;
+}
 
 HostCapacity host_capacity(const fs::path& driver) {
   HostCapacity capacity;
@@ -195,17 +213,7 @@ HostCapacity host_capacity(const fs::path& driver) {
   capacity.memory_mib = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
                             static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) >>
                         20;
-  std::vector<fs::path> folders;
-  std::error_code code;
-  for (fs::directory_iterator it(driver, code), end; !code && it != end; it.increment(code))
-    folders.push_back(it->path());
-  std::ranges::sort(folders); // by PCI address, as the driver numbers them
-  for (const fs::path& folder : folders) {
-    const auto text = read_file_if_exists(folder / "information", max_ticket_bytes);
-    if (!text) continue;
-    HostGpu gpu{line_of(*text, "GPU UUID:"), line_of(*text, "Model:")};
-    if (!gpu.id.empty()) capacity.gpus.push_back(std::move(gpu));
-  }
+  capacity.gpus = host_gpus(driver);
   if (const auto variable = get_env("CUDA_VISIBLE_DEVICES"))
     capacity.gpus = visible(capacity.gpus, *variable);
   return capacity;
@@ -223,17 +231,25 @@ Demand demand_of(const config::Resources& resources) {
   return demand;
 }
 
+std::string demand_text(const Demand& demand) {
+  std::vector<std::string> parts;
+  if (demand.millicpus > 0) parts.push_back(cpu_text(demand.millicpus));
+  if (demand.memory_mib > 0) parts.push_back(memory_text(demand.memory_mib));
+  if (demand.gpus > 0) parts.push_back(gpu_text(demand.gpus));
+  return join(parts, ", ");
+}
+
 void check_demand(const Demand& demand, const HostCapacity& capacity) {
   const auto refuse = [](std::string_view asks, std::string_view has) {
     return Error(ErrorKind::config, fmt::format("it asks for {}: this machine has {}", asks, has))
         .with_hint("ask for less under 'resources:' in mlp.yaml");
   };
   if (demand.millicpus > capacity.millicpus)
-    throw refuse(amount_text(demand.millicpus), amount_text(capacity.millicpus));
+    throw refuse(cpu_text(demand.millicpus), cpu_text(capacity.millicpus));
   if (demand.memory_mib > capacity.memory_mib)
     throw refuse(memory_text(demand.memory_mib), memory_text(capacity.memory_mib));
   const auto fitting = std::ranges::count_if(
-      capacity.gpus, [&](const HostGpu& gpu) { return has_word(gpu.model, demand.gpu_model); });
+      capacity.gpus, [&](const HostGpu& gpu) { return names_model(gpu.model, demand.gpu_model); });
   if (demand.gpus > fitting)
     throw refuse(demand.gpu_model.empty()
                      ? gpu_text(demand.gpus)
@@ -356,13 +372,13 @@ bool QueuePlace::try_start() {
   }
   std::vector<std::string> free;
   for (const HostGpu& gpu : capacity_.gpus)
-    if (has_word(gpu.model, demand_.gpu_model) && std::ranges::find(held, gpu.id) == held.end())
+    if (names_model(gpu.model, demand_.gpu_model) && std::ranges::find(held, gpu.id) == held.end())
       free.push_back(gpu.id);
   watch(folder_, IN_DELETE | IN_CLOSE_WRITE);
   if (used.millicpus + demand_.millicpus > capacity_.millicpus) {
     reason_ =
-        fmt::format("it waits for {}: {} of {} are in use", amount_text(demand_.millicpus),
-                    static_cast<double>(used.millicpus) / 1000, amount_text(capacity_.millicpus));
+        fmt::format("it waits for {}: {} of {} are in use", cpu_text(demand_.millicpus),
+                    static_cast<double>(used.millicpus) / 1000, cpu_text(capacity_.millicpus));
     return false;
   }
   if (used.memory_mib + demand_.memory_mib > capacity_.memory_mib) {

@@ -32,9 +32,14 @@ struct HostCapacity {
   std::vector<HostGpu> gpus;
 };
 
+// The folder in which the driver lists its GPUs: no library is needed to know them.
+inline constexpr const char* gpu_driver_folder = "/proc/driver/nvidia/gpus";
+// All GPUs of the machine, as the driver numbers them.
+[[nodiscard]] std::vector<HostGpu> host_gpus(const fs::path& driver = gpu_driver_folder);
+
 // What this process may use: its CPUs, the machine's memory, and the GPUs that CUDA_VISIBLE_DEVICES
-// leaves of those below `driver`.
-[[nodiscard]] HostCapacity host_capacity(const fs::path& driver = "/proc/driver/nvidia/gpus");
+// leaves.
+[[nodiscard]] HostCapacity host_capacity(const fs::path& driver = gpu_driver_folder);
 
 struct Demand {
   std::int64_t millicpus = 0;
@@ -46,6 +51,8 @@ struct Demand {
   }
 };
 [[nodiscard]] Demand demand_of(const config::Resources& resources);
+// "2 CPUs, 1 GPU"
+[[nodiscard]] std::string demand_text(const Demand& demand);
 // Throws Error(config) that says what is too much, if the machine can never give it.
 void check_demand(const Demand& demand, const HostCapacity& capacity);
 

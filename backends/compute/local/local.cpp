@@ -40,18 +40,10 @@ std::uint64_t memory_line(const std::string& text, std::string_view key) {
   return std::strtoull(text.c_str() + at + key.size(), nullptr, 10) * 1024;
 }
 
-// The driver lists its GPUs in /proc, so that no library is needed to count them.
 std::vector<job::Accelerator> gpus() {
   std::map<std::string, std::int64_t> by_model;
-  std::error_code code;
-  for (const auto& entry : fs::directory_iterator("/proc/driver/nvidia/gpus", code)) {
-    const auto text = read_file_if_exists(entry.path() / "information", 64u << 10);
-    if (!text) continue;
-    const std::size_t at = text->find("Model:");
-    if (at == std::string::npos) continue;
-    ++by_model[std::string(
-        trim(std::string_view(*text).substr(at + 6, text->find('\n', at) - at - 6)))];
-  }
+  for (const job::HostGpu& gpu : job::host_gpus())
+    ++by_model[gpu.model];
   std::vector<job::Accelerator> out;
   for (const auto& [model, count] : by_model)
     out.push_back({model, count});
