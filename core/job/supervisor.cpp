@@ -6,12 +6,13 @@
 #include "core/base/process.hpp"
 #include "core/base/text.hpp"
 #include "core/base/time.hpp"
+#include "core/job/gang.hpp"
 #include "core/job/host_queue.hpp"
 #include "core/job/launch_environment.hpp"
 #include "core/job/limits.hpp"
 #include "core/job/log_bound.hpp"
-#include "core/job/masked_output.hpp"
 #include "core/job/metrics_intake.hpp"
+#include "core/job/program_output.hpp"
 #include "core/job/run_secrets.hpp"
 #include "core/job/work.hpp"
 #include "core/track/run_record.hpp"
@@ -43,6 +44,7 @@ constexpr std::chrono::seconds last_word_patience{60};
 constexpr off_t journal_reserve = 64 << 10;
 constexpr std::chrono::milliseconds first_pause{250}, longest_pause{60'000};
 constexpr std::chrono::milliseconds look_again{10'000}; // where no event told that it is time
+constexpr std::size_t most_programs = 256;              // of a run, on one machine
 constexpr const char* told_to_end = "its supervisor was told to end (SIGTERM)";
 
 // Blocks SIGTERM, SIGINT and SIGCHLD for the process and reads them from a descriptor.
@@ -94,13 +96,6 @@ CancelWish read_wish(const track::RunFolder& run) {
   return wish;
 }
 
-// True if the child has ended; it stays a zombie, so that its group id is not reused.
-bool has_ended(pid_t pid) {
-  siginfo_t info{};
-  return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-         info.si_pid == pid;
-}
-
 // Whatever the program left: its group is gone by now, what had left the group became our child.
 void kill_orphans() {
   const fs::path children = fmt::format("/proc/self/task/{}/children", ::getpid());
@@ -137,7 +132,19 @@ struct Outcome {
   std::optional<ProcessExit> exit;
   std::vector<std::string> hints;
   bool may_restart = false; // the program itself failed
+  std::string process = {}; // "rank 3": of several, the one that failed first
 };
+
+// What the programs are called, if there are several.
+std::vector<std::string> process_names(const std::vector<Placement>& placements,
+                                       config::RunPer run_per) {
+  std::vector<std::string> out;
+  for (const Placement& place : placements)
+    out.push_back(placements.size() == 1            ? std::string()
+                  : run_per == config::RunPer::node ? fmt::format("node {}", place.node)
+                                                    : fmt::format("rank {}", place.rank()));
+  return out;
+}
 
 class Supervisor {
  public:
@@ -186,7 +193,8 @@ class Supervisor {
   // ends. What ended the wait early, if anything did.
   std::optional<Outcome> wait_for_turn() {
     try {
-      const Demand demand = demand_of(resolve_run_task(run_, spec_).resources);
+      const config::Task task = resolve_run_task(run_, spec_);
+      const Demand demand = demand_of(task.resources, task.num_nodes);
       if (demand.empty()) return std::nullopt;
       place_.emplace(host_queue_folder(), host_capacity(), demand, spec_.id,
                      project_of(run_).root.native());
@@ -305,14 +313,16 @@ class Supervisor {
     const Work work = work_of(run_, spec_, program_);
     recovery_ = work.task.job_recovery;
     if (!work.task.secrets.empty()) secrets_.emplace(resolve_secrets(work.task.secrets), run_.root);
-    Process process = start(work);
-    const Outcome outcome = follow(process, work);
+    Gang gang;
+    start(gang, work);
+    const Outcome outcome = follow(gang, work);
     finish_output();
     take_metrics(true);
     return outcome.state == RunState::succeeded ? with_outputs(outcome, work) : outcome;
   }
 
-  Process start(const Work& work) {
+  // If a program of several cannot be started, those before it are ended.
+  void start(Gang& gang, const Work& work) {
     make_directories(run_.outs());
     make_directories(run_.checkpoints());
     File out = File::open_append(run_.stdout_log());
@@ -320,41 +330,72 @@ class Supervisor {
     const Json offsets = json_object({{"stdout", out.size()}, {"stderr", err.size()}});
     intake_.emplace(run_, secret_values());
 
-    Placement placement;
-    placement.port = free_port();
-    std::map<std::string, std::string> environment = current_environment();
-    for (auto& [name, value] : launch_environment(run_, spec_, project_of(run_).root, placement))
-      environment.insert_or_assign(name, value);
-    if (place_ && !place_->gpus().empty())
-      environment.insert_or_assign("CUDA_VISIBLE_DEVICES", join(place_->gpus(), ","));
-    for (const auto& [name, value] : work.environment)
-      environment.insert_or_assign(name, value);
-    if (secrets_) secrets_->add_to(environment);
-
-    ProcessSpec spec;
-    spec.arguments = work.arguments;
-    spec.environment = std::move(environment);
-    spec.directory = work.directory;
-    spec.standard_output = out.fd();
-    spec.standard_error = err.fd();
-    if (const secret::MaskedValues* values = secret_values()) {
-      output_.emplace(*values, std::move(out), std::move(err));
-      spec.standard_output = output_->standard_output();
-      spec.standard_error = output_->standard_error();
+    const std::vector<Placement> places = place_processes(
+        work.task,
+        std::vector<std::string>(static_cast<std::size_t>(work.task.num_nodes), "127.0.0.1"),
+        free_ports(work.task.num_nodes * work.task.procs_per_node));
+    if (places.size() > most_programs)
+      throw Error(ErrorKind::config,
+                  fmt::format("it asks for {} processes: one machine runs at most {}",
+                              places.size(), most_programs));
+    write_file_atomic(run_.host_file(), host_file(places.front()));
+    names_ = process_names(places, work.task.run_per);
+    if (places.size() > 1 || secret_values() != nullptr) {
+      std::vector<std::string> prefixes;
+      for (const std::string& name : names_)
+        prefixes.push_back(name.empty() ? std::string() : line_prefix(name));
+      output_.emplace(secret_values() != nullptr ? *secret_values() : no_secrets_, prefixes,
+                      std::move(out), std::move(err));
     }
-    spec.new_session = true;
-    spec.dies_with_parent = true;
-    Process process = spawn_limited(spec, work.task.resources);
+    limits_.emplace(spec_.id, work.task.resources, work.task.num_nodes);
+    try {
+      for (std::size_t i = 0; i < places.size(); ++i) {
+        ProcessSpec spec;
+        spec.arguments = work.arguments;
+        spec.environment = environment_of(places[i], work);
+        spec.directory = work.directory;
+        spec.standard_output = output_ ? output_->standard_output(i) : out.fd();
+        spec.standard_error = output_ ? output_->standard_error(i) : err.fd();
+        spec.new_session = true;
+        spec.dies_with_parent = true;
+        gang.add(spawn_limited(spec));
+      }
+    } catch (const Error&) {
+      if (gang.size() > 0) gang.wait();
+      throw;
+    }
     if (output_) output_->close_program_ends();
     started_ = Clock::now();
     writer_.state(RunState::running, "",
-                  json_object({{"program", track::to_json(track::process_here(process.pid()))},
+                  json_object({{"program", track::to_json(track::process_here(gang.pid()))},
                                {"log_offsets", offsets}}));
-    return process;
   }
 
-  Process spawn_limited(const ProcessSpec& spec, const config::Resources& resources) {
-    limits_.emplace(spec_.id, resources);
+  [[nodiscard]] std::map<std::string, std::string> environment_of(const Placement& place,
+                                                                  const Work& work) const {
+    std::map<std::string, std::string> environment = current_environment();
+    for (auto& [name, value] : launch_environment(run_, spec_, project_of(run_).root, place))
+      environment.insert_or_assign(name, value);
+    if (place_ && !place_->gpus().empty())
+      environment.insert_or_assign("CUDA_VISIBLE_DEVICES", join(gpus_of(place, work), ","));
+    for (const auto& [name, value] : work.environment)
+      environment.insert_or_assign(name, value);
+    if (secrets_) secrets_->add_to(environment);
+    return environment;
+  }
+
+  // Each node has its part of the GPUs; the processes of a node see the same ones, and choose by
+  // LOCAL_RANK.
+  [[nodiscard]] std::vector<std::string> gpus_of(const Placement& place, const Work& work) const {
+    const std::vector<std::string>& all = place_->gpus();
+    if (work.task.run_per == config::RunPer::job) return all;
+    const std::size_t each = all.size() / place.hosts.size();
+    const auto first =
+        all.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(place.node) * each);
+    return {first, first + static_cast<std::ptrdiff_t>(each)};
+  }
+
+  Process spawn_limited(const ProcessSpec& spec) {
     limits_->enter();
     struct Leave {
       ResourceLimits& limits;
@@ -366,22 +407,28 @@ class Supervisor {
     return Process::spawn(spec);
   }
 
-  // Until the program has ended, and its group with it.
-  Outcome follow(Process& process, const Work& work) {
-    std::optional<Outcome> stopping;
+  // Until the programs have ended, and their groups with them. The first that fails ends all.
+  Outcome follow(Gang& gang, const Work& work) {
+    std::optional<Outcome> stopping; // somebody's wish, or a limit
+    bool ending = false;
     std::optional<Clock::time_point> kill_at;
-    const auto stop = [&](RunState state, std::string reason, bool now) {
-      if (!stopping) {
-        stopping = Outcome{state, std::move(reason), std::nullopt, {}};
-        process.signal(SIGTERM, true);
+    const auto end_all = [&](bool now) {
+      if (!ending) {
+        gang.signal(SIGTERM);
         kill_at = Clock::now() + std::chrono::duration_cast<Clock::duration>(
                                      std::chrono::duration<double>(spec_.grace_seconds));
       }
+      ending = true;
       if (now) kill_at = Clock::now();
     };
-    while (!has_ended(process.pid())) {
+    const auto stop = [&](RunState state, std::string reason, bool now) {
+      if (!stopping) stopping = Outcome{state, std::move(reason), std::nullopt, {}};
+      end_all(now);
+    };
+    while (!gang.have_ended()) {
+      if (gang.failure() && !ending) end_all(false);
       if (kill_at && Clock::now() >= *kill_at) {
-        process.signal(SIGKILL, true);
+        gang.signal(SIGKILL);
         kill_at.reset();
       }
       const auto& limit = work.task.resources.max_duration;
@@ -400,18 +447,24 @@ class Supervisor {
       bound_logs(false);
     }
     bound_logs(true);
-    process.signal(SIGKILL, true); // what is left of its group
-    const ProcessExit exit = process.wait();
+    const ProcessExit exit = gang.wait();
     if (stopping) {
       stopping->exit = exit;
       return *stopping;
     }
-    if (exit.code == 0 && exit.signal == 0) return {RunState::succeeded, "", exit, {}};
+    return gang.failure() ? failed(*gang.failure()) : Outcome{RunState::succeeded, "", exit, {}};
+  }
+
+  [[nodiscard]] Outcome failed(const Gang::Failure& failure) const {
+    const ProcessExit& exit = failure.exit;
     Outcome failed{RunState::failed, "", exit, {}, true};
-    if (exit.signal != 0)
-      failed.reason = fmt::format("the program was ended by {}", signal_text(exit.signal));
-    else
-      failed.reason = fmt::format("the program ended with exit code {}", exit.code);
+    failed.process = names_[failure.program];
+    const std::string who = failed.process.empty()
+                                ? "the program"
+                                : fmt::format("{} (of {})", failed.process, names_.size());
+    failed.reason = exit.signal != 0
+                        ? fmt::format("{} was ended by {}", who, signal_text(exit.signal))
+                        : fmt::format("{} ended with exit code {}", who, exit.code);
     if (limits_ && limits_->ran_out_of_memory()) {
       failed.reason += ", after it ran out of the memory that it asked for";
       failed.hints.emplace_back("raise 'memory' under 'resources:' in mlp.yaml");
@@ -481,6 +534,7 @@ class Supervisor {
     Json details = json_object();
     if (outcome.exit) details["exit_code"] = outcome.exit->code;
     if (!outcome.hints.empty()) details["hints"] = outcome.hints;
+    if (!outcome.process.empty()) details["process"] = outcome.process;
     const auto deadline = Clock::now() + last_word_patience;
     while (true) {
       try {
@@ -503,8 +557,10 @@ class Supervisor {
   std::optional<ResourceLimits> limits_;
   bool limits_warned_ = false;
   LogBound out_bound_, err_bound_;
-  std::optional<RunSecrets> secrets_;  // of the attempt that goes on
-  std::optional<MaskedOutput> output_; // if it has any
+  std::optional<RunSecrets> secrets_; // of the attempt that goes on
+  const secret::MaskedValues no_secrets_{{}};
+  std::optional<ProgramOutput> output_; // if there are secrets, or several programs
+  std::vector<std::string> names_;      // of the programs
   std::optional<MetricsIntake> intake_;
   bool intake_warned_ = false;
   Clock::time_point started_{};

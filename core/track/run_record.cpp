@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t max_states = 1000;
 constexpr std::size_t max_warnings = 100;
+constexpr std::size_t max_process_name = 64;
 constexpr std::size_t max_metrics = 1000;
 // How long a supervisor may take to say its first word after its submitter has ended.
 constexpr std::chrono::seconds start_allowance{10};
@@ -62,6 +63,7 @@ void take_state(RunRecord& run, const Json& record, WallTime time) {
     run.started.reset();
     run.ended.reset();
     run.exit_code.reset();
+    run.failed_process.clear();
     run.supervisor.reset();
     run.program.reset();
     run.cancel_reason.reset();
@@ -84,6 +86,7 @@ void take_state(RunRecord& run, const Json& record, WallTime time) {
     if (const auto code = record.find("exit_code");
         code != record.end() && code->is_number_integer())
       run.exit_code = code->get<int>();
+    run.failed_process = text_member(record, "process").substr(0, max_process_name);
   }
 }
 

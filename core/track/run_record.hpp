@@ -34,6 +34,7 @@ struct RunRecord {
   std::optional<WallTime> started; // of the last attempt
   std::optional<WallTime> ended;
   std::optional<int> exit_code; // of the program: 128 + signal if a signal ended it
+  std::string failed_process; // of several: "rank 3", the one that failed first; see line_prefix()
   std::optional<ProcessIdentity> submitter, supervisor, program; // of the last attempt
   std::optional<std::string> cancel_reason; // somebody asked this attempt to stop
   std::vector<std::string> models;          // registered from it: "digits@3"
