@@ -64,6 +64,11 @@ Json run_json(const track::RunRecord& run) {
   out["exit_code"] = run.exit_code ? Json(*run.exit_code) : Json(nullptr);
   out["metrics"] = run.metrics;
   out["models"] = run.models;
+  if (run.outputs)
+    out["outputs"] = json_object({{"digest", run.outputs->digest},
+                                  {"files", run.outputs->files},
+                                  {"bytes", run.outputs->bytes},
+                                  {"partial", run.outputs->partial}});
   out["tags"] = run.tags;
   if (!run.note.empty()) out["note"] = run.note;
   out["warnings"] = run.warnings;

@@ -12,8 +12,10 @@
 #include "core/job/limits.hpp"
 #include "core/job/log_bound.hpp"
 #include "core/job/metrics_intake.hpp"
+#include "core/job/outputs.hpp"
 #include "core/job/program_output.hpp"
 #include "core/job/run_secrets.hpp"
+#include "core/job/signals.hpp"
 #include "core/job/work.hpp"
 #include "core/track/run_record.hpp"
 
@@ -21,8 +23,6 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -46,29 +46,6 @@ constexpr std::chrono::milliseconds first_pause{250}, longest_pause{60'000};
 constexpr std::chrono::milliseconds look_again{10'000}; // where no event told that it is time
 constexpr std::size_t most_programs = 256;              // of a run, on one machine
 constexpr const char* told_to_end = "its supervisor was told to end (SIGTERM)";
-
-// Blocks SIGTERM, SIGINT and SIGCHLD for the process and reads them from a descriptor.
-File open_signals() {
-  sigset_t set;
-  ::sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGCHLD})
-    ::sigaddset(&set, number);
-  if (::sigprocmask(SIG_BLOCK, &set, nullptr) != 0) throw system_error(errno, "block", "signals");
-  ::signal(SIGHUP, SIG_IGN);
-  ::signal(SIGPIPE, SIG_IGN);
-  const int fd = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-  if (fd < 0) throw system_error(errno, "wait for", "signals");
-  return File(fd);
-}
-
-// True if one of them asks us to stop.
-bool take_signals(const File& signals) {
-  bool stop = false;
-  signalfd_siginfo info{};
-  while (::read(signals.fd(), &info, sizeof info) == static_cast<ssize_t>(sizeof info))
-    stop = stop || info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT;
-  return stop;
-}
 
 struct CancelWish {
   bool cancelled = false;
@@ -94,35 +71,6 @@ CancelWish read_wish(const track::RunFolder& run) {
     if (reason.is_string()) wish.reason = reason.get<std::string>();
   });
   return wish;
-}
-
-// Whatever the program left: its group is gone by now, what had left the group became our child.
-void kill_orphans() {
-  const fs::path children = fmt::format("/proc/self/task/{}/children", ::getpid());
-  for (int round = 0; round < 50; ++round) {
-    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
-    }
-    std::string list;
-    try {
-      list = read_file(children);
-    } catch (const Error&) {
-      return;
-    }
-    bool any = false;
-    for (const std::string& word : split(list, ' ')) {
-      const pid_t pid = static_cast<pid_t>(std::strtol(word.c_str(), nullptr, 10));
-      if (pid <= 0) continue;
-      any = true;
-      ::kill(pid, SIGKILL);
-    }
-    if (!any) return;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-}
-
-std::string signal_text(int number) {
-  const char* name = ::sigabbrev_np(number);
-  return name == nullptr ? fmt::format("signal {}", number) : fmt::format("SIG{}", name);
 }
 
 // How an attempt ended, before it is written down.
@@ -178,10 +126,22 @@ class Supervisor {
       const std::optional<Outcome> stopped = rest(pause);
       outcome = stopped ? *stopped : try_once();
     }
+    keep_outputs(outcome);
     say_last_word(outcome);
   }
 
  private:
+  // Those of a run that did not succeed are kept too.
+  void keep_outputs(const Outcome& outcome) {
+    try {
+      store_outputs(run_, writer_, outcome.state != RunState::succeeded);
+    } catch (const Error& error) {
+      warn("the outputs are not in the object store: " + error.message());
+    } catch (const std::exception& error) {
+      warn(fmt::format("the outputs are not in the object store: {}", error.what()));
+    }
+  }
+
   void begin_attempt(const std::string& reason, Json previous) {
     Json details = json_object({{"supervisor", track::to_json(track::this_process())},
                                 {"restarts", static_cast<unsigned>(restarts_)}});
@@ -338,7 +298,7 @@ class Supervisor {
       throw Error(ErrorKind::config,
                   fmt::format("it asks for {} processes: one machine runs at most {}",
                               places.size(), most_programs));
-    write_file_atomic(run_.host_file(), host_file(places.front()));
+    File::create(run_.host_file()).write(host_file(places.front()));
     names_ = process_names(places, work.task.run_per);
     if (places.size() > 1 || secret_values() != nullptr) {
       std::vector<std::string> prefixes;
@@ -374,7 +334,7 @@ class Supervisor {
   [[nodiscard]] std::map<std::string, std::string> environment_of(const Placement& place,
                                                                   const Work& work) const {
     std::map<std::string, std::string> environment = current_environment();
-    for (auto& [name, value] : launch_environment(run_, spec_, project_of(run_).root, place))
+    for (auto& [name, value] : launch_environment(run_, spec_, code_of(run_, spec_), place))
       environment.insert_or_assign(name, value);
     if (place_ && !place_->gpus().empty())
       environment.insert_or_assign("CUDA_VISIBLE_DEVICES", join(gpus_of(place, work), ","));

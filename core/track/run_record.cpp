@@ -90,6 +90,11 @@ void take_state(RunRecord& run, const Json& record, WallTime time) {
   }
 }
 
+std::uint64_t count_member(const Json& record, const char* key) {
+  const auto found = record.find(key);
+  return found != record.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+}
+
 void take_event(RunRecord& run, const Json& record) {
   const WallTime time = parse_time(text_member(record, "time")).value_or(run.since);
   const std::string event = text_member(record, "event");
@@ -97,6 +102,10 @@ void take_event(RunRecord& run, const Json& record) {
     take_state(run, record, time);
   } else if (event == "cancel") {
     run.cancel_reason = text_member(record, "reason");
+  } else if (event == "outputs") {
+    run.outputs =
+        RunOutputs{text_member(record, "digest"), count_member(record, "files"),
+                   count_member(record, "bytes"), record.value("partial", Json()) == Json(true)};
   } else if (event == "model") {
     append_bounded(run.models, text_member(record, "model"), max_warnings);
   } else if (event == "tag") {
@@ -136,6 +145,14 @@ RunRecord read_journals(const RunFolder& folder) {
   run.events_end = events.offset;
   run.metrics_end = metrics.offset;
   return run;
+}
+
+std::vector<std::string> read_output_digests(const RunFolder& run) {
+  std::vector<std::string> out;
+  (void)read_journal(run.events(), 0, [&](const Json& record) {
+    if (text_member(record, "event") == "outputs") out.push_back(text_member(record, "digest"));
+  });
+  return out;
 }
 
 void settle(RunRecord& run, WallTime now) {
