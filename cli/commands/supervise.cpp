@@ -4,6 +4,7 @@
 #include "core/base/process.hpp"
 #include "core/config/settings.hpp"
 #include "core/job/supervisor.hpp"
+#include "core/serve/mlflow_endpoint.hpp"
 
 namespace mlp {
 
@@ -16,6 +17,7 @@ void run(Session& session) {
   hooks.store_outputs = [&](const track::RunSpec& spec, track::RunWriter& writer) {
     if (!spec.model.empty()) register_outputs(spec, writer);
   };
+  hooks.open_endpoint = serve::open_mlflow_endpoint;
   job::supervise(folder, this_executable(), hooks);
 }
 

@@ -29,7 +29,27 @@ std::optional<Json> parse_object(std::string_view line) {
   return std::nullopt;
 }
 
-// NaN, Infinity and -Infinity outside strings, replaced by null.
+// The value without secrets, in whichever of its texts they stand.
+Json without_secrets(const Json& value, const secret::MaskedValues& secrets) {
+  if (value.is_string()) return secrets.mask(value.get_ref<const std::string&>());
+  if (value.is_object()) {
+    Json out = json_object();
+    for (const auto& [name, member] : value.items())
+      out[secrets.mask(name)] = without_secrets(member, secrets);
+    return out;
+  }
+  if (value.is_array()) {
+    Json out = json_array();
+    for (const Json& item : value)
+      out.push_back(without_secrets(item, secrets));
+    return out;
+  }
+  const std::string text = dump_json(value);
+  return secrets.occurs_in(text) ? Json(secrets.mask(text)) : value;
+}
+
+} // namespace
+
 std::string without_nan(std::string_view line) {
   static constexpr std::array<std::string_view, 3> words = {"-Infinity", "Infinity", "NaN"};
   std::string out;
@@ -56,27 +76,6 @@ std::string without_nan(std::string_view line) {
   }
   return out;
 }
-
-// The value without secrets, in whichever of its texts they stand.
-Json without_secrets(const Json& value, const secret::MaskedValues& secrets) {
-  if (value.is_string()) return secrets.mask(value.get_ref<const std::string&>());
-  if (value.is_object()) {
-    Json out = json_object();
-    for (const auto& [name, member] : value.items())
-      out[secrets.mask(name)] = without_secrets(member, secrets);
-    return out;
-  }
-  if (value.is_array()) {
-    Json out = json_array();
-    for (const Json& item : value)
-      out.push_back(without_secrets(item, secrets));
-    return out;
-  }
-  const std::string text = dump_json(value);
-  return secrets.occurs_in(text) ? Json(secrets.mask(text)) : value;
-}
-
-} // namespace
 
 std::optional<std::string> masked_line(std::string_view line, const secret::MaskedValues& secrets) {
   const std::optional<Json> value = parse_object(line);

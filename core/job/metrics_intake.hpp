@@ -19,6 +19,9 @@ namespace mlp::job {
 // object.
 [[nodiscard]] std::optional<std::string> metric_line(std::string_view line, std::string_view time);
 
+// NaN, Infinity and -Infinity outside strings replaced by null, so that what Python wrote is JSON.
+[[nodiscard]] std::string without_nan(std::string_view text);
+
 // The same line without the secrets in its names, texts and numbers; nullopt if that cannot be done
 // and it stay an object. A line that has none is returned as it is.
 [[nodiscard]] std::optional<std::string> masked_line(std::string_view line,

@@ -224,7 +224,8 @@ class Supervisor {
     outcome.reason = masked(outcome.reason);
     for (std::string& hint : outcome.hints)
       hint = masked(hint);
-    output_.reset(); // these know the secrets
+    endpoint_.reset(); // these know the secrets
+    output_.reset();
     intake_.reset();
     secrets_.reset();
     return outcome;
@@ -308,6 +309,7 @@ class Supervisor {
     Process process = start(work);
     const Outcome outcome = follow(process, work);
     finish_output();
+    close_endpoint();
     take_metrics(true);
     return outcome.state == RunState::succeeded ? with_outputs(outcome, work) : outcome;
   }
@@ -327,6 +329,7 @@ class Supervisor {
       environment.insert_or_assign(name, value);
     if (place_ && !place_->gpus().empty())
       environment.insert_or_assign("CUDA_VISIBLE_DEVICES", join(place_->gpus(), ","));
+    open_endpoint(work, environment);
     for (const auto& [name, value] : work.environment)
       environment.insert_or_assign(name, value);
     if (secrets_) secrets_->add_to(environment);
@@ -346,11 +349,32 @@ class Supervisor {
     spec.dies_with_parent = true;
     Process process = spawn_limited(spec, work.task.resources);
     if (output_) output_->close_program_ends();
+    if (endpoint_) endpoint_->start();
     started_ = Clock::now();
     writer_.state(RunState::running, "",
                   json_object({{"program", track::to_json(track::process_here(process.pid()))},
                                {"log_offsets", offsets}}));
     return process;
+  }
+
+  void open_endpoint(const Work& work, std::map<std::string, std::string>& environment) {
+    if (!hooks_.open_endpoint || work.task.trainer ||
+        work.environment.contains("MLFLOW_TRACKING_URI"))
+      return;
+    try {
+      endpoint_ = hooks_.open_endpoint(run_, spec_, secret_values());
+      endpoint_->add_to(environment);
+    } catch (const Error& error) {
+      endpoint_.reset();
+      warn("there is no MLflow endpoint: " + error.message());
+    }
+  }
+  void close_endpoint() {
+    if (!endpoint_) return;
+    endpoint_->stop();
+    for (const std::string& problem : endpoint_->problems())
+      warn(problem);
+    endpoint_.reset();
   }
 
   Process spawn_limited(const ProcessSpec& spec, const config::Resources& resources) {
@@ -506,6 +530,7 @@ class Supervisor {
   std::optional<RunSecrets> secrets_;  // of the attempt that goes on
   std::optional<MaskedOutput> output_; // if it has any
   std::optional<MetricsIntake> intake_;
+  std::unique_ptr<Endpoint> endpoint_;
   bool intake_warned_ = false;
   Clock::time_point started_{};
   config::JobRecovery recovery_;

@@ -7,10 +7,13 @@
 #pragma once
 
 #include "core/base/fs.hpp"
+#include "core/job/endpoint.hpp"
+#include "core/secret/masker.hpp"
 #include "core/track/run_record.hpp"
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string_view>
 
 namespace mlp::job {
@@ -20,6 +23,12 @@ struct SupervisorHooks {
   // What to do with the outputs of a program that ended well, before the run counts as succeeded
   // (e.g. to register a model). An Error that it throws makes the run failed, with its message.
   std::function<void(const track::RunSpec&, track::RunWriter&)> store_outputs;
+  // Made anew for each attempt of a program (the built-in trainer needs none) whose task does not
+  // set MLFLOW_TRACKING_URI itself. An Error that it throws is a warning of the run. The masked
+  // values outlive the endpoint; nullptr: there are none.
+  std::function<std::unique_ptr<Endpoint>(const track::RunFolder&, const track::RunSpec&,
+                                          const secret::MaskedValues*)>
+      open_endpoint;
 };
 
 // Supervises a run from queued to its end: one attempt, and more as far as its job_recovery says,
