@@ -13,6 +13,7 @@
 #include "core/job/masked_output.hpp"
 #include "core/job/metrics_intake.hpp"
 #include "core/job/run_secrets.hpp"
+#include "core/job/tensorboard_intake.hpp"
 #include "core/job/work.hpp"
 #include "core/track/run_record.hpp"
 
@@ -311,6 +312,7 @@ class Supervisor {
     finish_output();
     close_endpoint();
     take_metrics(true);
+    take_event_files(work);
     return outcome.state == RunState::succeeded ? with_outputs(outcome, work) : outcome;
   }
 
@@ -480,6 +482,16 @@ class Supervisor {
                        intake_->refused() == 1 ? "line that is no JSON object was"
                                                : "lines that are no JSON objects were",
                        intake_->first_refused()));
+  }
+
+  void take_event_files(const Work& work) {
+    if (work.task.trainer) return;
+    try {
+      for (const std::string& problem : take_tensorboard(run_, secret_values()).problems)
+        warn(problem);
+    } catch (const std::exception& error) {
+      warn(std::string("TensorBoard's event files are not taken in: ") + error.what());
+    }
   }
 
   Outcome with_outputs(Outcome outcome, const Work& work) {

@@ -74,9 +74,9 @@ class MlflowEndpoint : public job::Endpoint {
   [[nodiscard]] std::vector<std::string> problems() const override {
     std::vector<std::string> out;
     if (!failure_.empty()) out.push_back("the MLflow endpoint ended early: " + failure_);
-    if (run_.lost() != 0)
-      out.push_back(fmt::format("{} {} of MLflow could not be written: {}", run_.lost(),
-                                run_.lost() == 1 ? "record" : "records", run_.first_loss()));
+    if (const std::uint64_t lost = run_.lines().lost(); lost != 0)
+      out.push_back(fmt::format("{} {} of MLflow could not be written: {}", lost,
+                                lost == 1 ? "record" : "records", run_.lines().first_loss()));
     return out;
   }
 

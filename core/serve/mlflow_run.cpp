@@ -1,10 +1,9 @@
-// Lines of the journal, written by hand: a batch of a thousand points is one append.
+// The journal, read as it grows; what was logged by other ways is there too.
 #include "core/serve/mlflow_run.hpp"
 
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
 #include "core/base/time.hpp"
-#include "core/job/metrics_intake.hpp"
 #include "core/serve/json_text.hpp"
 #include "core/serve/mlflow_service.hpp"
 
@@ -12,28 +11,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 namespace mlp::serve {
 
 namespace {
 
 constexpr std::size_t max_metrics = 1000;
-constexpr std::size_t batch_bytes = 256u << 10;
-constexpr std::size_t line_bytes = track::max_line_bytes / 4; // then the next point begins one
-constexpr std::int64_t last_timestamp = 253'402'300'799'999;  // of the year 9999
-
-WallTime time_of(std::int64_t timestamp) {
-  if (timestamp <= 0 || timestamp > last_timestamp) return wall_now();
-  return WallTime(std::chrono::milliseconds(timestamp));
-}
-
-// The journal's own words are no names of metrics.
-std::string_view journal_name(std::string_view key) {
-  if (key == "step") return "step_value";
-  if (key == "time") return "time_value";
-  return key;
-}
 
 // The number of a JSON value as a journal has it; null stands for a number that JSON has not.
 std::optional<double> number_of(const Json& value) {
@@ -77,93 +60,40 @@ std::string text_of(const std::string& json) {
 } // namespace
 
 MlflowRun::MlflowRun(track::RunFolder run, track::RunSpec spec, const secret::MaskedValues* secrets)
-    : run_(std::move(run)), spec_(std::move(spec)), secrets_(secrets), metrics_(run_.metrics()) {}
+    : run_(std::move(run)), spec_(std::move(spec)), lines_(run_.metrics(), secrets) {}
 
-void MlflowRun::append(std::string& batch) {
-  if (batch.empty()) return;
-  try {
-    metrics_.append_lines(batch);
-  } catch (const Error& error) {
-    if (lost_ == 0) first_loss_ = error.message();
-    lost_ += static_cast<std::uint64_t>(std::count(batch.begin(), batch.end(), '\n'));
-  }
-  batch.clear();
+void MlflowRun::log_metrics(std::span<const job::MetricPoint> points) {
+  for (const job::MetricPoint& point : points)
+    lines_.add(point);
+  lines_.flush();
 }
 
-// Closes the line, masks it and moves it to the batch.
-void MlflowRun::write(std::string& line, std::string& batch) {
-  if (line.empty()) return;
-  line += '}';
-  if (secrets_ == nullptr || !secrets_->occurs_in(line)) {
-    batch += line;
-    batch += '\n';
-  } else if (const auto masked = job::masked_line(line, *secrets_)) {
-    batch += *masked;
-    batch += '\n';
-  }
-  line.clear();
-  if (batch.size() >= batch_bytes) append(batch);
-}
-
-void MlflowRun::log_metrics(std::span<const MlflowPoint> points) {
-  std::string batch, line, time;
-  std::int64_t time_from = 0;
-  std::set<std::string_view> in_line;
-  const MlflowPoint* first = nullptr; // of the line
-  for (const MlflowPoint& point : points) {
-    const std::string_view key = journal_name(point.key);
-    if (first == nullptr || first->timestamp != point.timestamp || first->step != point.step ||
-        line.size() > line_bytes || !in_line.insert(key).second) {
-      write(line, batch);
-      if (time.empty() || time_from != point.timestamp)
-        time = format_time(time_of(point.timestamp));
-      time_from = point.timestamp;
-      first = &point;
-      in_line = {key};
-      line = "{\"time\":\"";
-      line += time;
-      line += "\",\"step\":";
-      append_json_number(line, point.step);
-    }
-    line += ',';
-    append_json_string(line, key);
-    line += ':';
-    if (std::isfinite(point.value))
-      append_json_number(line, point.value);
-    else
-      line += "null";
-  }
-  write(line, batch);
-  append(batch);
+// {"time":...,"<group>":{"<name>":<value>}}
+template <class Write>
+void MlflowRun::write(const char* group, const std::string& name, const Write& value) {
+  std::string line = fmt::format(R"({{"time":"{}","{}":{{)", format_time(wall_now()), group);
+  append_json_string(line, name);
+  line += ':';
+  value(line);
+  line += "}}";
+  lines_.add_line(line);
 }
 
 void MlflowRun::log_params(const std::map<std::string, std::string>& params) {
-  std::string batch, line;
-  for (const auto& [name, value] : params) {
-    line = fmt::format(R"({{"time":"{}","params":{{)", format_time(wall_now()));
-    append_json_string(line, name);
-    line += ':';
-    append_json_string(line, value);
-    line += '}';
-    write(line, batch);
-  }
-  append(batch);
+  for (const auto& [name, value] : params)
+    write("params", name, [&text = value](std::string& line) { append_json_string(line, text); });
+  lines_.flush();
 }
 
 void MlflowRun::set_tags(const std::map<std::string, std::optional<std::string>>& tags) {
-  std::string batch, line;
-  for (const auto& [name, value] : tags) {
-    line = fmt::format(R"({{"time":"{}","tags":{{)", format_time(wall_now()));
-    append_json_string(line, name);
-    line += ':';
-    if (value)
-      append_json_string(line, *value);
-    else
-      line += "null";
-    line += '}';
-    write(line, batch);
-  }
-  append(batch);
+  for (const auto& [name, value] : tags)
+    write("tags", name, [&text = value](std::string& line) {
+      if (text)
+        append_json_string(line, *text);
+      else
+        line += "null";
+    });
+  lines_.flush();
 }
 
 void MlflowRun::set_status(std::string status, std::optional<std::int64_t> end_time) {
@@ -233,7 +163,7 @@ MlflowRun::History MlflowRun::history(const std::string& key, std::uint64_t from
                                       std::size_t limit) const {
   struct Full {};
   History out{json_array(), 0};
-  const std::string name(journal_name(key));
+  const std::string name(job::journal_name(key));
   std::uint64_t line = 0; // pages are counted in lines: they are only appended
   try {
     track::read_lines(run_.metrics(), 0, [&](std::string_view text) {

@@ -4,8 +4,7 @@
 #pragma once
 
 #include "core/base/json_fwd.hpp"
-#include "core/secret/masker.hpp"
-#include "core/track/journal.hpp"
+#include "core/job/metric_lines.hpp"
 #include "core/track/logged.hpp"
 #include "core/track/run_folder.hpp"
 
@@ -18,13 +17,6 @@
 
 namespace mlp::serve {
 
-struct MlflowPoint {
-  std::string key;
-  double value = 0.0;         // NaN and the infinities are null in the journal
-  std::int64_t timestamp = 0; // milliseconds since 1970; out of range: now
-  std::int64_t step = 0;
-};
-
 // Not thread-safe. Blocks on the file system. Throws Error only where it reads.
 class MlflowRun {
  public:
@@ -34,10 +26,8 @@ class MlflowRun {
   [[nodiscard]] const track::RunFolder& folder() const noexcept { return run_; }
   [[nodiscard]] const track::RunSpec& spec() const noexcept { return spec_; }
 
-  // Appended in order. Points that follow each other and share their time and step share a line. A
-  // metric called "step" or "time" is written as "step_value" and "time_value". What cannot be
-  // written, for a full disk, is counted: logging does not fail.
-  void log_metrics(std::span<const MlflowPoint> points);
+  // Appended in order, see metric_lines.hpp.
+  void log_metrics(std::span<const job::MetricPoint> points);
   void log_params(const std::map<std::string, std::string>& params);
   void set_tags(const std::map<std::string, std::optional<std::string>>& tags); // nullopt: delete
 
@@ -58,9 +48,8 @@ class MlflowRun {
   [[nodiscard]] History history(const std::string& key, std::uint64_t from,
                                 std::size_t limit) const;
 
-  // Lines that could not be written, and the first reason.
-  [[nodiscard]] std::uint64_t lost() const noexcept { return lost_; }
-  [[nodiscard]] const std::string& first_loss() const noexcept { return first_loss_; }
+  // For what could not be written.
+  [[nodiscard]] const job::MetricLines& lines() const noexcept { return lines_; }
 
  private:
   struct Last {
@@ -70,20 +59,17 @@ class MlflowRun {
   };
   void refresh();
   void take(const Json& record);
-  void write(std::string& line, std::string& batch);
-  void append(std::string& batch);
+  template <class Write>
+  void write(const char* group, const std::string& name, const Write& value);
 
   track::RunFolder run_;
   track::RunSpec spec_;
-  const secret::MaskedValues* secrets_;
-  track::JournalWriter metrics_;
+  job::MetricLines lines_;
   std::uint64_t read_to_ = 0;
   track::Logged logged_;
   std::map<std::string, Last> last_; // of each metric; bounded as RunRecord::metrics
   std::string status_ = "RUNNING";
   std::optional<std::int64_t> end_time_;
-  std::uint64_t lost_ = 0;
-  std::string first_loss_;
 };
 
 } // namespace mlp::serve

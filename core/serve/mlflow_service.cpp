@@ -54,8 +54,8 @@ std::string kept_value(const Json& object) {
   return value;
 }
 
-MlflowPoint point_in(const Json& object) {
-  MlflowPoint point;
+job::MetricPoint point_in(const Json& object) {
+  job::MetricPoint point;
   point.key = checked_name(object);
   point.value = mlflow_number(object, "value");
   point.timestamp = mlflow_integer(object, "timestamp").value_or(0);
@@ -332,7 +332,7 @@ Json MlflowService::search_runs(const MlflowRequest& request) {
 
 Json MlflowService::log_metric(const MlflowRequest& request) {
   check_run(request);
-  const MlflowPoint point = point_in(request.body());
+  const job::MetricPoint point = point_in(request.body());
   run_.log_metrics(std::span(&point, 1));
   return json_object();
 }
@@ -346,7 +346,7 @@ Json MlflowService::log_parameter(const MlflowRequest& request) {
 Json MlflowService::log_batch(const MlflowRequest& request) {
   check_run(request);
   // All is read before any is written, so that a batch with a mistake leaves nothing behind.
-  std::vector<MlflowPoint> points;
+  std::vector<job::MetricPoint> points;
   each_object(request.body(), "metrics",
               [&](const Json& metric) { points.push_back(point_in(metric)); });
   std::map<std::string, std::string> params;

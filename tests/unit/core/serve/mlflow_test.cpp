@@ -232,7 +232,7 @@ TEST_CASE("secrets are masked in all that comes by MLflow", "[serve][mlflow]") {
 
 TEST_CASE("a long history comes in pages", "[serve][mlflow]") {
   Fixture f;
-  std::vector<MlflowPoint> points;
+  std::vector<job::MetricPoint> points;
   for (int i = 0; i < 25; ++i)
     points.push_back(
         {.key = i % 5 == 0 ? "other" : "loss", .value = 1.0 * i, .timestamp = 1000 + i, .step = i});
