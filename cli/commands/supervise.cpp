@@ -14,6 +14,7 @@ void run(Session& session) {
   const track::RunFolder folder{fs::absolute(*session.arguments().get("RUN_FOLDER"))};
   job::SupervisorHooks hooks;
   hooks.log_limit = session.settings().get_size("runs.log_limit");
+  hooks.sample_interval = session.settings().get_duration("runs.sample_interval");
   hooks.store_outputs = [&](const track::RunSpec& spec, track::RunWriter& writer) {
     if (!spec.model.empty()) register_outputs(spec, writer);
   };

@@ -10,6 +10,7 @@
 #include "core/job/launch_environment.hpp"
 #include "core/job/limits.hpp"
 #include "core/job/log_bound.hpp"
+#include "core/job/machine_samples.hpp"
 #include "core/job/masked_output.hpp"
 #include "core/job/metrics_intake.hpp"
 #include "core/job/run_secrets.hpp"
@@ -225,7 +226,8 @@ class Supervisor {
     outcome.reason = masked(outcome.reason);
     for (std::string& hint : outcome.hints)
       hint = masked(hint);
-    endpoint_.reset(); // these know the secrets
+    samples_.reset(); // these know the secrets
+    endpoint_.reset();
     output_.reset();
     intake_.reset();
     secrets_.reset();
@@ -309,6 +311,7 @@ class Supervisor {
     if (!work.task.secrets.empty()) secrets_.emplace(resolve_secrets(work.task.secrets), run_.root);
     Process process = start(work);
     const Outcome outcome = follow(process, work);
+    samples_.reset();
     finish_output();
     close_endpoint();
     take_metrics(true);
@@ -352,11 +355,24 @@ class Supervisor {
     Process process = spawn_limited(spec, work.task.resources);
     if (output_) output_->close_program_ends();
     if (endpoint_) endpoint_->start();
+    start_samples(*spec.environment);
     started_ = Clock::now();
     writer_.state(RunState::running, "",
                   json_object({{"program", track::to_json(track::process_here(process.pid()))},
                                {"log_offsets", offsets}}));
     return process;
+  }
+
+  void start_samples(const std::map<std::string, std::string>& environment) {
+    if (hooks_.sample_interval.count() == 0) return;
+    SampleOptions options{hooks_.sample_interval, std::nullopt};
+    if (const auto found = environment.find("CUDA_VISIBLE_DEVICES"); found != environment.end())
+      options.visible_gpus = found->second;
+    try {
+      samples_.emplace(run_, options, secret_values());
+    } catch (const std::exception& error) {
+      warn(std::string("the machine is not sampled: ") + error.what());
+    }
   }
 
   void open_endpoint(const Work& work, std::map<std::string, std::string>& environment) {
@@ -543,6 +559,7 @@ class Supervisor {
   std::optional<MaskedOutput> output_; // if it has any
   std::optional<MetricsIntake> intake_;
   std::unique_ptr<Endpoint> endpoint_;
+  std::optional<MachineSamples> samples_;
   bool intake_warned_ = false;
   Clock::time_point started_{};
   config::JobRecovery recovery_;

@@ -11,6 +11,7 @@
 #include "core/secret/masker.hpp"
 #include "core/track/run_record.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -19,7 +20,8 @@
 namespace mlp::job {
 
 struct SupervisorHooks {
-  std::uint64_t log_limit = 0; // most bytes of each log that are kept; 0: all
+  std::uint64_t log_limit = 0;                  // most bytes of each log that are kept; 0: all
+  std::chrono::milliseconds sample_interval{0}; // of samples of the machine; 0: there are none
   // What to do with the outputs of a program that ended well, before the run counts as succeeded
   // (e.g. to register a model). An Error that it throws makes the run failed, with its message.
   std::function<void(const track::RunSpec&, track::RunWriter&)> store_outputs;
