@@ -4,10 +4,11 @@
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
-#include "core/job/metrics_intake.hpp"
+#include "core/track/logged.hpp"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -16,7 +17,6 @@ namespace mlp::serve {
 
 namespace {
 
-constexpr std::size_t max_depth = 16;
 constexpr std::size_t max_query_members = 64;
 
 const Json* member(const Json& object, const char* name) {
@@ -34,22 +34,6 @@ std::optional<Number> number_in(std::string_view text) {
 
 MlflowError wrong_type(const char* name, std::string_view wanted) {
   return invalid_parameter(fmt::format("Parameter '{}' must be {}", name, wanted));
-}
-
-Json parse_body(const std::string& text) {
-  if (text.size() > max_mlflow_body)
-    throw MlflowError(400, "BAD_REQUEST",
-                      fmt::format("The request is larger than {}", format_bytes(max_mlflow_body)));
-  const JsonLimits limits{max_mlflow_body, max_depth};
-  try {
-    return parse_json(text, "request", limits);
-  } catch (const Error&) { // Python writes NaN as it is
-  }
-  try {
-    return parse_json(job::without_nan(text), "request", limits);
-  } catch (const Error& error) {
-    throw MlflowError(400, "MALFORMED_REQUEST", error.message());
-  }
 }
 
 } // namespace
@@ -70,8 +54,7 @@ MlflowError does_not_exist(std::string message) {
 MlflowRequest::MlflowRequest(const HttpRequest& request)
     : body_(std::make_unique<Json>(json_object())) {
   if (request.method != "GET") {
-    if (!request.body.empty()) *body_ = parse_body(request.body);
-    if (!body_->is_object()) throw invalid_parameter("The request must be a JSON object");
+    if (!request.body.empty()) *body_ = parse_mlflow_body(request.body, points_);
     return;
   }
   const std::size_t mark = request.target.find('?');
@@ -142,6 +125,26 @@ double mlflow_number(const Json& object, const char* name) {
     if (const auto number = number_in<double>(text)) return *number;
   }
   throw wrong_type(name, "a number");
+}
+
+void check_mlflow_name(std::string_view name) {
+  if (name.empty()) throw invalid_parameter("Missing value for required parameter 'key'");
+  if (name.size() > track::max_logged_name)
+    throw invalid_parameter(fmt::format("Name '{}…' exceeds the maximum length of {} bytes",
+                                        printable(fit_width(name, 40)), track::max_logged_name));
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; };
+  if (std::any_of(name.begin(), name.end(), is_control))
+    throw invalid_parameter(fmt::format("Invalid name: '{}'", printable(name)));
+}
+
+job::MetricPoint mlflow_point(const Json& object) {
+  job::MetricPoint point;
+  point.key = mlflow_text(object, "key");
+  check_mlflow_name(point.key);
+  point.value = mlflow_number(object, "value");
+  point.timestamp = mlflow_integer(object, "timestamp").value_or(0);
+  point.step = mlflow_integer(object, "step").value_or(0);
+  return point;
 }
 
 std::optional<std::map<std::string, std::string>> parse_query(std::string_view query) {

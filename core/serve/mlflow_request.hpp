@@ -5,14 +5,17 @@
 #pragma once
 
 #include "core/base/json_fwd.hpp"
+#include "core/job/metric_lines.hpp"
 #include "core/serve/http.hpp"
 
 #include <cstdint>
 #include <exception>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace mlp::serve {
 
@@ -44,7 +47,9 @@ class MlflowRequest {
   ~MlflowRequest();
   MlflowRequest(MlflowRequest&&) = delete;
 
+  // Without `metrics`, of which points() are the entries.
   [[nodiscard]] const Json& body() const noexcept { return *body_; }
+  [[nodiscard]] const std::vector<job::MetricPoint>& points() const noexcept { return points_; }
 
   // Text; empty if it is absent or null. Throws MlflowError if it is of another type.
   [[nodiscard]] std::string text(const char* name) const;
@@ -54,7 +59,13 @@ class MlflowRequest {
 
  private:
   std::unique_ptr<Json> body_;
+  std::vector<job::MetricPoint> points_;
 };
+
+// The JSON of a body and the entries of its `metrics`. They may be thousands, and a tree of JSON is
+// not made for each. Throws MlflowError.
+[[nodiscard]] Json parse_mlflow_body(const std::string& text,
+                                     std::vector<job::MetricPoint>& points);
 
 // The same of any object: an entry of a list, say.
 [[nodiscard]] std::string mlflow_text(const Json& object, const char* name);
@@ -62,6 +73,11 @@ class MlflowRequest {
 // A number, or one of "NaN", "Infinity", "-Infinity", or digits as text. Throws MlflowError if it
 // is absent.
 [[nodiscard]] double mlflow_number(const Json& object, const char* name);
+
+// Throws MlflowError unless it is UTF-8 of 1 to 250 bytes without control characters.
+void check_mlflow_name(std::string_view name);
+// A Metric message. Throws MlflowError.
+[[nodiscard]] job::MetricPoint mlflow_point(const Json& object);
 
 // "a=1&b=%20x" as its parts; of one name the last counts. nullopt for a broken escape, or text that
 // is not UTF-8.

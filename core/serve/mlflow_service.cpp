@@ -30,16 +30,9 @@ HttpResponse json_response(const Json& value) {
   return {.status = 200, .body = dump_json(value)};
 }
 
-// A name that a journal can hold, of a metric, param or tag.
 std::string checked_name(const Json& object) {
   std::string name = mlflow_text(object, "key");
-  if (name.empty()) throw invalid_parameter("Missing value for required parameter 'key'");
-  if (name.size() > track::max_logged_name)
-    throw invalid_parameter(fmt::format("Name '{}…' exceeds the maximum length of {} bytes",
-                                        printable(fit_width(name, 40)), track::max_logged_name));
-  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; };
-  if (std::any_of(name.begin(), name.end(), is_control))
-    throw invalid_parameter(fmt::format("Invalid name: '{}'", printable(name)));
+  check_mlflow_name(name);
   return name;
 }
 
@@ -52,15 +45,6 @@ std::string kept_value(const Json& object) {
   while (!value.empty() && !is_valid_utf8(value))
     value.pop_back();
   return value;
-}
-
-job::MetricPoint point_in(const Json& object) {
-  job::MetricPoint point;
-  point.key = checked_name(object);
-  point.value = mlflow_number(object, "value");
-  point.timestamp = mlflow_integer(object, "timestamp").value_or(0);
-  point.step = mlflow_integer(object, "step").value_or(0);
-  return point;
 }
 
 // The objects of a list; none if it is absent.
@@ -332,7 +316,7 @@ Json MlflowService::search_runs(const MlflowRequest& request) {
 
 Json MlflowService::log_metric(const MlflowRequest& request) {
   check_run(request);
-  const job::MetricPoint point = point_in(request.body());
+  const job::MetricPoint point = mlflow_point(request.body());
   run_.log_metrics(std::span(&point, 1));
   return json_object();
 }
@@ -346,15 +330,12 @@ Json MlflowService::log_parameter(const MlflowRequest& request) {
 Json MlflowService::log_batch(const MlflowRequest& request) {
   check_run(request);
   // All is read before any is written, so that a batch with a mistake leaves nothing behind.
-  std::vector<job::MetricPoint> points;
-  each_object(request.body(), "metrics",
-              [&](const Json& metric) { points.push_back(point_in(metric)); });
   std::map<std::string, std::string> params;
   each_object(request.body(), "params", [&](const Json& param) {
     params.insert_or_assign(checked_name(param), kept_value(param));
   });
   const Tags tags = tags_in(request.body());
-  run_.log_metrics(points);
+  run_.log_metrics(request.points());
   run_.log_params(params);
   run_.set_tags(tags);
   return json_object();
