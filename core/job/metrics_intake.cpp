@@ -19,6 +19,7 @@ namespace mlp::job {
 namespace {
 
 constexpr std::size_t batch_bytes = 256u << 10;
+constexpr std::uint64_t most_at_once = 8u << 20; // while the program runs: others wait too
 
 std::optional<Json> parse_object(std::string_view line) {
   try {
@@ -139,8 +140,9 @@ bool MetricsIntake::take(bool last) {
       first_refused_ = printable(
           (secrets_ == nullptr ? std::string(line) : secrets_->mask(line)).substr(0, 120));
   };
-  const track::JournalEnd end =
-      track::read_lines(run_.reported(), offset_, [&](std::string_view line) {
+  const track::JournalEnd end = track::read_lines(
+      run_.reported(), offset_,
+      [&](std::string_view line) {
         if (trim(line).empty()) return;
         auto record = metric_line(line, time);
         if (record && secrets_ != nullptr) record = masked_line(*record, *secrets_);
@@ -153,7 +155,8 @@ bool MetricsIntake::take(bool last) {
         if (batch.size() < batch_bytes) return;
         metrics_.append_lines(batch);
         batch.clear();
-      });
+      },
+      last ? ~std::uint64_t{0} : most_at_once);
   metrics_.append_lines(batch);
   if (end.damaged != 0) {
     if (refused_ == 0)

@@ -36,9 +36,9 @@ class MetricsIntake {
   explicit MetricsIntake(const track::RunFolder& run,
                          const secret::MaskedValues* secrets = nullptr);
 
-  // Takes in what is new; returns true if there was something. With `last`, also a final line
-  // without newline. Blocks on the file system. Throws Error (a full disk); what was not taken in
-  // is tried again by the next call.
+  // Takes in what is new, 8 MiB of it at most; returns true if there was something. With `last`,
+  // all of it, and a final line without newline too. Blocks on the file system. Throws Error (a
+  // full disk); what was not taken in is tried again by the next call.
   bool take(bool last = false);
 
   // Lines that were refused, and the first of them.
