@@ -14,9 +14,13 @@
 #include "core/config/settings.hpp"
 #include "core/job/code.hpp"
 #include "core/job/run_secrets.hpp"
+#include "core/track/logged.hpp"
 #include "core/track/source_state.hpp"
 
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
 
 namespace mlp {
 
@@ -109,7 +113,10 @@ void report_run(Session& session, const track::RunRecord& run) {
   std::vector<std::pair<std::string, double>> shown;
   for (const auto& [name, value] : run.metrics)
     if (name.starts_with("test_") || name.starts_with("val_")) shown.emplace_back(name, value);
-  if (shown.empty()) shown.assign(run.metrics.begin(), run.metrics.end());
+  if (shown.empty())
+    std::copy_if(
+        run.metrics.begin(), run.metrics.end(), std::back_inserter(shown),
+        [](const auto& metric) { return !metric.first.starts_with(track::system_prefix); });
   if (shown.size() > 20) shown.resize(20);
   for (const auto& [name, value] : shown)
     width = std::max(width, name.size());

@@ -7,6 +7,7 @@
 #include "core/base/json.hpp"
 #include "core/base/log.hpp"
 #include "core/job/work.hpp"
+#include "core/track/logged.hpp"
 #include "core/track/machine.hpp"
 
 #include <fmt/format.h>
@@ -81,6 +82,9 @@ model::ModelVersion register_model(const config::Project& project, std::string_v
   if (run != nullptr) {
     about.lineage = lineage_of(run->spec);
     about.metrics = run->metrics;
+    std::erase_if(about.metrics, [](const auto& metric) { // the machine's say nothing of the model
+      return metric.first.starts_with(track::system_prefix);
+    });
     about.classes = classes_of(run->folder);
   }
   return model::ModelRegistry(project).add(files, std::move(about));

@@ -3,6 +3,7 @@
 
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
+#include "core/track/logged.hpp"
 #include "core/track/run_diff.hpp"
 #include "core/track/run_field.hpp"
 
@@ -19,7 +20,7 @@ std::vector<std::string> metric_names(const std::vector<track::RunRecord>& runs)
   std::set<std::string> names;
   for (const track::RunRecord& run : runs)
     for (const auto& [name, value] : run.metrics)
-      names.insert(name);
+      if (!name.starts_with(track::system_prefix)) names.insert(name);
   return {names.begin(), names.end()};
 }
 

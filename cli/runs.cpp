@@ -8,6 +8,7 @@
 #include "core/config/project.hpp"
 #include "core/config/project_file.hpp"
 #include "core/job/program_output.hpp"
+#include "core/track/logged.hpp"
 
 #include <fmt/format.h>
 
@@ -120,7 +121,10 @@ headline_metric(const std::map<std::string, double>& metrics) {
       const auto found = metrics.find(std::string(set) + std::string(value));
       if (found != metrics.end()) return &*found;
     }
-  return metrics.empty() ? nullptr : &*metrics.begin();
+  const auto own = std::find_if(metrics.begin(), metrics.end(), [](const auto& metric) {
+    return !metric.first.starts_with(track::system_prefix);
+  });
+  return own == metrics.end() ? nullptr : &*own;
 }
 
 std::string first_line(std::string_view text, std::size_t columns) {

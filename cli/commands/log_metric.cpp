@@ -1,10 +1,9 @@
 // `mlp log metric`: for programs that have no library for it: a line of $MLP_METRICS.
+#include "cli/reporting.hpp"
 #include "cli/session.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
-#include "core/base/process.hpp"
 #include "core/base/text.hpp"
-#include "core/track/journal.hpp"
 
 #include <fmt/format.h>
 
@@ -14,33 +13,28 @@ namespace mlp {
 
 namespace {
 
+constexpr const char* example = "mlp log metric loss=0.25";
+
 double number_of(const std::string& text, const std::string& word) {
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
   if (text.empty() || *end != '\0')
     throw Error(ErrorKind::usage, fmt::format("'{}' is not NAME=NUMBER", printable(word)))
-        .with_hint("for example: mlp log metric loss=0.25");
+        .with_hint(fmt::format("for example: {}", example));
   return value;
 }
 
 void run(Session& session) {
-  const auto path = get_env("MLP_METRICS");
-  if (!path || path->empty())
-    throw Error(ErrorKind::usage, "this is no run: MLP_METRICS is not set")
-        .with_hint("'mlp log metric' is for programs that 'mlp train' or 'mlp run' started");
   Json record = json_object();
   for (const std::string& word : session.arguments().all("NAME=NUMBER")) {
-    const std::size_t equals = word.find('=');
-    const std::string name = word.substr(0, equals);
-    if (equals == std::string::npos || name.empty())
-      throw Error(ErrorKind::usage, fmt::format("'{}' is not NAME=NUMBER", printable(word)));
+    const auto [name, value] = name_and_value(word, "NAME=NUMBER", example);
     if (name == "step" || name == "time")
       throw Error(ErrorKind::usage, fmt::format("'{}' is no name for a metric", name))
           .with_hint("a step is given with --step");
-    record[name] = number_of(word.substr(equals + 1), word);
+    record[name] = number_of(value, word);
   }
   if (const auto step = session.arguments().get("--step")) record["step"] = number_of(*step, *step);
-  track::JournalWriter(*path).append(record);
+  report(record, "log metric");
 }
 
 } // namespace

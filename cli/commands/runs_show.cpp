@@ -3,6 +3,7 @@
 #include "cli/runs.hpp"
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
+#include "core/track/logged.hpp"
 
 #include <fmt/format.h>
 
@@ -45,6 +46,19 @@ std::string source_line(const track::SourceState& source) {
   return line;
 }
 
+// Those of the program, or the last samples of the machine.
+void add_metrics(Lines& lines, const std::map<std::string, double>& metrics, const char* title,
+                 bool machine) {
+  bool first = true;
+  for (const auto& [name, value] : metrics) {
+    if (name.starts_with(track::system_prefix) != machine) continue;
+    if (first) lines.text += fmt::format("{}\n", title);
+    first = false;
+    lines.item(machine ? name.substr(track::system_prefix.size()) : name,
+               fmt::format("{:.6g}", value));
+  }
+}
+
 std::string text_of(const track::RunRecord& run) {
   Lines lines;
   lines.field("run", run.spec.id);
@@ -79,9 +93,8 @@ std::string text_of(const track::RunRecord& run) {
   if (!run.spec.params.empty()) lines.text += "params\n";
   for (const auto& [name, value] : run.spec.params)
     lines.item(name, value);
-  if (!run.metrics.empty()) lines.text += "metrics\n";
-  for (const auto& [name, value] : run.metrics)
-    lines.item(name, fmt::format("{:.6g}", value));
+  add_metrics(lines, run.metrics, "metrics", false);
+  add_metrics(lines, run.metrics, "machine", true);
   for (const std::string& warning : run.warnings)
     lines.field("warning", warning);
   if (run.damaged != 0)

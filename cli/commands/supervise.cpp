@@ -4,6 +4,7 @@
 #include "core/base/process.hpp"
 #include "core/config/settings.hpp"
 #include "core/job/supervisor.hpp"
+#include "core/serve/mlflow_endpoint.hpp"
 
 namespace mlp {
 
@@ -13,9 +14,11 @@ void run(Session& session) {
   const track::RunFolder folder{fs::absolute(*session.arguments().get("RUN_FOLDER"))};
   job::SupervisorHooks hooks;
   hooks.log_limit = session.settings().get_size("runs.log_limit");
+  hooks.sample_interval = session.settings().get_duration("runs.sample_interval");
   hooks.store_outputs = [&](const track::RunSpec& spec, track::RunWriter& writer) {
     if (!spec.model.empty()) register_outputs(spec, writer);
   };
+  hooks.open_endpoint = serve::open_mlflow_endpoint;
   job::supervise(folder, this_executable(), hooks);
 }
 

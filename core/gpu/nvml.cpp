@@ -120,6 +120,8 @@ struct Nvml::Api {
   std::string error_text(Result result) const;
   void explain(Result result);
   Gpu describe(unsigned index, bool processes) const;
+  void describe_memory(Device device, std::optional<std::uint64_t>& total,
+                       std::optional<std::uint64_t>& used) const;
   void describe_health(Device device, Gpu& gpu) const;
   void describe_links(Device device, Gpu& gpu) const;
   std::string far_end(Device device, unsigned link) const;
@@ -223,6 +225,19 @@ void Nvml::Api::explain(Result result) {
     return;
   default:
     reason = fmt::format("the NVIDIA driver does not answer: {}", error_text(result));
+  }
+}
+
+void Nvml::Api::describe_memory(Device device, std::optional<std::uint64_t>& total,
+                                std::optional<std::uint64_t>& used) const {
+  MemoryV2 better{};
+  better.version = memory_v2;
+  if (ask(memory_2, device, &better)) {
+    total = better.total;
+    used = better.used;
+  } else if (const auto plain = ask_one<Memory>(memory, device)) {
+    total = plain->total;
+    used = plain->used;
   }
 }
 
@@ -331,15 +346,7 @@ Gpu Nvml::Api::describe(unsigned index, bool processes) const {
   if (const auto info = ask_one<PciInfo>(pci, device)) gpu.bus_id = plain_bus_id(*info);
   int major = 0, minor = 0;
   if (ask(compute, device, &major, &minor)) gpu.compute = fmt::format("{}.{}", major, minor);
-  MemoryV2 better{};
-  better.version = memory_v2;
-  if (ask(memory_2, device, &better)) {
-    gpu.memory_total = better.total;
-    gpu.memory_used = better.used;
-  } else if (const auto plain = ask_one<Memory>(memory, device)) {
-    gpu.memory_total = plain->total;
-    gpu.memory_used = plain->used;
-  }
+  describe_memory(device, gpu.memory_total, gpu.memory_used);
   if (const auto rates = ask_one<Utilization>(utilization, device)) gpu.utilization = rates->gpu;
   unsigned value = 0;
   if (const Result result =
@@ -406,6 +413,27 @@ std::optional<LoadSample> Nvml::sample(unsigned index) const {
   if (const auto bits = ask_one<unsigned long long>(api_->throttle, device))
     sample.throttle = *bits;
   return sample;
+}
+
+std::vector<UseSample> Nvml::use() const {
+  std::vector<UseSample> out;
+  unsigned number = 0;
+  if (!ok() || api_->count(&number) != success) return out;
+  out.resize(std::min(number, 1024U));
+  for (unsigned index = 0; index < out.size(); ++index) {
+    UseSample& sample = out[index];
+    Device device = nullptr;
+    if (api_->handle(index, &device) != success) continue;
+    sample.uuid = ask_text(api_->uuid, device).value_or("");
+    if (const auto rates = ask_one<Utilization>(api_->utilization, device))
+      sample.utilization = rates->gpu;
+    api_->describe_memory(device, sample.memory_total, sample.memory_used);
+    if (const auto milliwatts = ask_one<unsigned>(api_->power, device))
+      sample.power = *milliwatts / 1e3;
+    if (const auto limit = ask_one<unsigned>(api_->power_limit, device))
+      sample.power_limit = *limit / 1e3;
+  }
+  return out;
 }
 
 std::vector<XidEvent> Nvml::new_xids(std::chrono::milliseconds patience) {

@@ -25,6 +25,14 @@ struct LoadSample {
   std::optional<std::uint64_t> throttle;
 };
 
+// How busy a GPU is: a few quick queries. Absent as in Gpu.
+struct UseSample {
+  std::string uuid;                                       // empty: not told
+  std::optional<unsigned> utilization;                    // percent
+  std::optional<std::uint64_t> memory_used, memory_total; // bytes
+  std::optional<double> power, power_limit;               // watts
+};
+
 // Opens the library and initialises it. Construction never throws; ok() says whether the rest is of
 // use. All methods may be called from several threads at once, as NVML allows it. They block for
 // what the driver takes: milliseconds as a rule, a second for a GPU whose driver is not loaded
@@ -45,6 +53,9 @@ class Nvml {
 
   // nullopt: no such GPU, or it is lost.
   [[nodiscard]] std::optional<LoadSample> sample(unsigned index) const;
+
+  // Of every GPU, by index. One that is lost tells nothing of itself.
+  [[nodiscard]] std::vector<UseSample> use() const;
 
   // XIDs of the GPUs from the first call on; later calls return what came since. Waits up to
   // `patience` for the first. Empty also where the driver does not report them to us.

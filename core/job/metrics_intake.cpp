@@ -19,6 +19,7 @@ namespace mlp::job {
 namespace {
 
 constexpr std::size_t batch_bytes = 256u << 10;
+constexpr std::uint64_t most_at_once = 8u << 20; // while the program runs: others wait too
 
 std::optional<Json> parse_object(std::string_view line) {
   try {
@@ -29,7 +30,27 @@ std::optional<Json> parse_object(std::string_view line) {
   return std::nullopt;
 }
 
-// NaN, Infinity and -Infinity outside strings, replaced by null.
+// The value without secrets, in whichever of its texts they stand.
+Json without_secrets(const Json& value, const secret::MaskedValues& secrets) {
+  if (value.is_string()) return secrets.mask(value.get_ref<const std::string&>());
+  if (value.is_object()) {
+    Json out = json_object();
+    for (const auto& [name, member] : value.items())
+      out[secrets.mask(name)] = without_secrets(member, secrets);
+    return out;
+  }
+  if (value.is_array()) {
+    Json out = json_array();
+    for (const Json& item : value)
+      out.push_back(without_secrets(item, secrets));
+    return out;
+  }
+  const std::string text = dump_json(value);
+  return secrets.occurs_in(text) ? Json(secrets.mask(text)) : value;
+}
+
+} // namespace
+
 std::string without_nan(std::string_view line) {
   static constexpr std::array<std::string_view, 3> words = {"-Infinity", "Infinity", "NaN"};
   std::string out;
@@ -56,27 +77,6 @@ std::string without_nan(std::string_view line) {
   }
   return out;
 }
-
-// The value without secrets, in whichever of its texts they stand.
-Json without_secrets(const Json& value, const secret::MaskedValues& secrets) {
-  if (value.is_string()) return secrets.mask(value.get_ref<const std::string&>());
-  if (value.is_object()) {
-    Json out = json_object();
-    for (const auto& [name, member] : value.items())
-      out[secrets.mask(name)] = without_secrets(member, secrets);
-    return out;
-  }
-  if (value.is_array()) {
-    Json out = json_array();
-    for (const Json& item : value)
-      out.push_back(without_secrets(item, secrets));
-    return out;
-  }
-  const std::string text = dump_json(value);
-  return secrets.occurs_in(text) ? Json(secrets.mask(text)) : value;
-}
-
-} // namespace
 
 std::optional<std::string> masked_line(std::string_view line, const secret::MaskedValues& secrets) {
   const std::optional<Json> value = parse_object(line);
@@ -140,8 +140,9 @@ bool MetricsIntake::take(bool last) {
       first_refused_ = printable(
           (secrets_ == nullptr ? std::string(line) : secrets_->mask(line)).substr(0, 120));
   };
-  const track::JournalEnd end =
-      track::read_lines(run_.reported(), offset_, [&](std::string_view line) {
+  const track::JournalEnd end = track::read_lines(
+      run_.reported(), offset_,
+      [&](std::string_view line) {
         if (trim(line).empty()) return;
         auto record = metric_line(line, time);
         if (record && secrets_ != nullptr) record = masked_line(*record, *secrets_);
@@ -154,7 +155,8 @@ bool MetricsIntake::take(bool last) {
         if (batch.size() < batch_bytes) return;
         metrics_.append_lines(batch);
         batch.clear();
-      });
+      },
+      last ? ~std::uint64_t{0} : most_at_once);
   metrics_.append_lines(batch);
   if (end.damaged != 0) {
     if (refused_ == 0)

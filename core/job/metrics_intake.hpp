@@ -19,6 +19,9 @@ namespace mlp::job {
 // object.
 [[nodiscard]] std::optional<std::string> metric_line(std::string_view line, std::string_view time);
 
+// NaN, Infinity and -Infinity outside strings replaced by null, so that what Python wrote is JSON.
+[[nodiscard]] std::string without_nan(std::string_view text);
+
 // The same line without the secrets in its names, texts and numbers; nullopt if that cannot be done
 // and it stay an object. A line that has none is returned as it is.
 [[nodiscard]] std::optional<std::string> masked_line(std::string_view line,
@@ -33,9 +36,9 @@ class MetricsIntake {
   explicit MetricsIntake(const track::RunFolder& run,
                          const secret::MaskedValues* secrets = nullptr);
 
-  // Takes in what is new; returns true if there was something. With `last`, also a final line
-  // without newline. Blocks on the file system. Throws Error (a full disk); what was not taken in
-  // is tried again by the next call.
+  // Takes in what is new, 8 MiB of it at most; returns true if there was something. With `last`,
+  // all of it, and a final line without newline too. Blocks on the file system. Throws Error (a
+  // full disk); what was not taken in is tried again by the next call.
   bool take(bool last = false);
 
   // Lines that were refused, and the first of them.

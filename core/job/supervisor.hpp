@@ -7,19 +7,30 @@
 #pragma once
 
 #include "core/base/fs.hpp"
+#include "core/job/endpoint.hpp"
+#include "core/secret/masker.hpp"
 #include "core/track/run_record.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string_view>
 
 namespace mlp::job {
 
 struct SupervisorHooks {
-  std::uint64_t log_limit = 0; // most bytes of each log that are kept; 0: all
+  std::uint64_t log_limit = 0;                  // most bytes of each log that are kept; 0: all
+  std::chrono::milliseconds sample_interval{0}; // of samples of the machine; 0: there are none
   // What to do with the outputs of a program that ended well, before the run counts as succeeded
   // (e.g. to register a model). An Error that it throws makes the run failed, with its message.
   std::function<void(const track::RunSpec&, track::RunWriter&)> store_outputs;
+  // Made anew for each attempt of a program (the built-in trainer needs none) whose task does not
+  // set MLFLOW_TRACKING_URI itself. An Error that it throws is a warning of the run. The masked
+  // values outlive the endpoint; nullptr: there are none.
+  std::function<std::unique_ptr<Endpoint>(const track::RunFolder&, const track::RunSpec&,
+                                          const secret::MaskedValues*)>
+      open_endpoint;
 };
 
 // Supervises a run from queued to its end: one attempt, and more as far as its job_recovery says,

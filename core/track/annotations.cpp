@@ -14,10 +14,7 @@ namespace mlp::track {
 
 namespace {
 
-bool is_tag(std::string_view tag) {
-  return !tag.empty() && tag.size() <= 128 && tag.front() != '-' && trim(tag) == tag &&
-         tag.find(',') == std::string_view::npos && is_valid_utf8(tag) && printable(tag) == tag;
-}
+constexpr std::size_t max_untagged = 1000;
 
 std::vector<std::string> tags_in(const Json& event, const char* key) {
   std::vector<std::string> out;
@@ -40,6 +37,11 @@ void apply(std::vector<std::string>& tags, std::span<const std::string> add,
 }
 
 } // namespace
+
+bool is_tag(std::string_view tag) {
+  return !tag.empty() && tag.size() <= 128 && tag.front() != '-' && trim(tag) == tag &&
+         tag.find(',') == std::string_view::npos && is_valid_utf8(tag) && printable(tag) == tag;
+}
 
 void check_tag(std::string_view tag) {
   if (!is_tag(tag))
@@ -86,6 +88,13 @@ void take_tags(std::vector<std::string>& tags, const Json& event) {
   if (add.size() > max_tags) add.resize(max_tags);
   apply(tags, add, tags_in(event, "remove"));
   if (tags.size() > max_tags) tags.resize(max_tags);
+}
+
+void take_untagged(std::set<std::string>& taken_away, const Json& event) {
+  for (const std::string& tag : tags_in(event, "add"))
+    taken_away.erase(tag);
+  for (std::string& tag : tags_in(event, "remove"))
+    if (taken_away.size() < max_untagged) taken_away.insert(std::move(tag));
 }
 
 } // namespace mlp::track

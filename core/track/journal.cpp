@@ -59,7 +59,7 @@ void JournalWriter::sync() {
 }
 
 JournalEnd read_lines(const fs::path& path, std::uint64_t offset,
-                      const std::function<void(std::string_view line)>& each) {
+                      const std::function<void(std::string_view line)>& each, std::uint64_t most) {
   JournalEnd end{offset, 0};
   File file;
   try {
@@ -102,6 +102,7 @@ JournalEnd read_lines(const fs::path& path, std::uint64_t offset,
       rest.remove_prefix(newline + 1);
       end.offset = position - rest.size();
     }
+    if (position - offset >= most && end.offset > offset) return end;
   }
 }
 

@@ -48,8 +48,10 @@ struct JournalEnd {
 JournalEnd read_journal(const fs::path& path, std::uint64_t offset,
                         const std::function<void(const Json& record)>& each);
 
-// The same without parsing: `each` gets the text of a line, without its newline.
+// The same without parsing: `each` gets the text of a line, without its newline. Ends early, behind
+// a whole line, once `most` bytes are read.
 JournalEnd read_lines(const fs::path& path, std::uint64_t offset,
-                      const std::function<void(std::string_view line)>& each);
+                      const std::function<void(std::string_view line)>& each,
+                      std::uint64_t most = ~std::uint64_t{0});
 
 } // namespace mlp::track

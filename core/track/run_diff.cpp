@@ -4,6 +4,7 @@
 #include "core/base/digest.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
+#include "core/track/logged.hpp"
 
 #include <map>
 #include <set>
@@ -63,7 +64,7 @@ Values data_of(const RunRecord& run) {
 Values metrics_of(const RunRecord& run) {
   Values out;
   for (const auto& [name, value] : run.metrics)
-    out.emplace(name, dump_json(Json(value)));
+    if (!name.starts_with(system_prefix)) out.emplace(name, dump_json(Json(value)));
   return out;
 }
 

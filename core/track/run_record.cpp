@@ -4,6 +4,7 @@
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
 #include "core/track/annotations.hpp"
+#include "core/track/logged.hpp"
 
 #include <fmt/format.h>
 
@@ -95,7 +96,7 @@ std::uint64_t count_member(const Json& record, const char* key) {
   return found != record.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
 }
 
-void take_event(RunRecord& run, const Json& record) {
+void take_event(RunRecord& run, std::set<std::string>& untagged, const Json& record) {
   const WallTime time = parse_time(text_member(record, "time")).value_or(run.since);
   const std::string event = text_member(record, "event");
   if (event == "state") {
@@ -110,6 +111,7 @@ void take_event(RunRecord& run, const Json& record) {
     append_bounded(run.models, text_member(record, "model"), max_warnings);
   } else if (event == "tag") {
     take_tags(run.tags, record);
+    take_untagged(untagged, record);
   } else if (event == "note") {
     run.note = text_member(record, "text").substr(0, max_note_bytes);
   } else if (event == "warning") {
@@ -121,8 +123,8 @@ bool is_value_name(const std::string& name) {
   return name != "step" && name != "time";
 }
 
-void take_metrics(RunRecord& run, const Json& record) {
-  ++run.points;
+void take_metrics(RunRecord& run, Logged& logged, const Json& record) {
+  if (!take_logged(logged, record)) ++run.points;
   for (const auto& [name, value] : record.items()) {
     if (!value.is_number() || !is_value_name(name)) continue;
     if (run.metrics.size() >= max_metrics && !run.metrics.contains(name)) continue;
@@ -137,10 +139,15 @@ RunRecord read_journals(const RunFolder& folder) {
   run.folder = folder;
   run.spec = read_run_spec(folder);
   run.since = run.spec.created;
-  const JournalEnd events =
-      read_journal(folder.events(), 0, [&](const Json& record) { take_event(run, record); });
-  const JournalEnd metrics =
-      read_journal(folder.metrics(), 0, [&](const Json& record) { take_metrics(run, record); });
+  std::set<std::string> untagged;
+  Logged logged;
+  const JournalEnd events = read_journal(
+      folder.events(), 0, [&](const Json& record) { take_event(run, untagged, record); });
+  const JournalEnd metrics = read_journal(
+      folder.metrics(), 0, [&](const Json& record) { take_metrics(run, logged, record); });
+  for (const auto& [name, value] : logged.params)
+    run.spec.params.insert_or_assign(name, plain_param(value));
+  add_tags(run.tags, logged.tags, untagged);
   run.damaged += events.damaged + metrics.damaged;
   run.events_end = events.offset;
   run.metrics_end = metrics.offset;

@@ -30,7 +30,7 @@ struct RunOutputs {
 
 struct RunRecord {
   RunFolder folder;
-  RunSpec spec;
+  RunSpec spec; // its params: what was asked for, with what the program logged laid over
 
   RunState state = RunState::pending;
   std::string reason;              // of the state
@@ -46,12 +46,12 @@ struct RunRecord {
   std::optional<std::string> cancel_reason; // somebody asked this attempt to stop
   std::optional<RunOutputs> outputs;        // of the last attempt that left any
   std::vector<std::string> models;          // registered from it: "digits@3"
-  std::vector<std::string> tags;            // sorted; see annotations.hpp
+  std::vector<std::string> tags;            // sorted; see annotations.hpp and logged.hpp
   std::string note;                         // a person's; may have several lines
   std::vector<std::string> warnings;        // of the supervisor; the last 100
 
   std::map<std::string, double> metrics; // the last value of each; at most 1,000 names
-  std::uint64_t points = 0;              // lines of metrics
+  std::uint64_t points = 0;              // lines of metrics that are not params or tags
   std::size_t damaged = 0;               // lines of events or metrics that could not be read
 
   // Where reading ended, to see later whether there is more.

@@ -37,6 +37,13 @@ contains "$out" "acc   0.1"
 run=$(mlp runs show latest --json | sed -n 's/.*"run": "\(.*\)",*$/\1/p' | head -1)
 equals "$(cat ".mlp/runs/$run/outs/folder/file" ".mlp/runs/$run/outs/x.csv")" "kept
 a,b"
+expect_exit 0 mlp run -p lr=0.1 -- sh -c '"$0" log param lr=0.01 opt=adam && "$0" log tag stage=dev stage=prod keep' "$MLP"
+expect_exit 0 mlp runs ls --where "params.lr < 0.05 and params.opt = 'adam'" --json
+contains "$out" '"stage=prod"'
+lacks "$out" '"stage=dev"'
+expect_exit 10 mlp run -- "$MLP" log param lr
+expect_exit 10 mlp run -- "$MLP" log tag a,b
+expect_exit 2 mlp log param lr=1
 expect_exit 10 mlp run -- "$MLP" log metric loss=much
 expect_exit 10 mlp run -- "$MLP" log metric step=1
 expect_exit 10 mlp run -- "$MLP" log artifact no-such-file

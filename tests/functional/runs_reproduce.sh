@@ -46,7 +46,7 @@ expect_exit 0 mlp runs reproduce "$first"
 contains "$out" "made the same outputs as run $first (2 files"
 equals "$(cat src/lib.sh)" 'total() { echo 0; }'
 equals "$(cat data/nums/n.txt | wc -l)" 7
-again=$(mlp runs ls --json | jq -r ".runs[].id" | grep -v "$first")
+again=$(mlp runs ls --json | jq -r ".runs[].run" | grep -v "$first")
 equals "$(spec "$again" .outputs.digest)" "$digest"
 equals "$(spec "$again" .params.k)" 3
 contains "$(mlp runs show "$again")" "repeats   $first"

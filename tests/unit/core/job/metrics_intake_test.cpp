@@ -111,6 +111,29 @@ TEST_CASE("many metrics at once", "[job]") {
   CHECK(track::read_run(run).points == 20'000);
 }
 
+TEST_CASE("a backlog is taken in by parts while the program runs, and whole at its end", "[job]") {
+  TemporaryDirectory folder;
+  const track::RunFolder run = make_run(folder);
+  const std::string padding(1000, 'x');
+  std::string text;
+  for (int i = 0; i < 20'000; ++i)
+    text += fmt::format("{{\"n\":{},\"text\":\"{}\"}}\n", i, padding);
+  text += std::string(10u << 20, 'y') + "\n"; // a line that is too long holds up nobody
+  text += "{\"n\":20000}";
+  report(run, text);
+  MetricsIntake intake(run);
+  CHECK(intake.take());
+  const std::uint64_t first = track::read_run(run).points;
+  CHECK(first > 1'000);
+  CHECK(first < 10'000);
+  for (int i = 0; i < 5; ++i)
+    intake.take();
+  CHECK(track::read_run(run).points == 20'000);
+  CHECK(intake.take(true));
+  CHECK(track::read_run(run).points == 20'001);
+  CHECK(intake.refused() == 1);
+}
+
 TEST_CASE("the launch environment names all that frameworks look for", "[job]") {
   TemporaryDirectory folder;
   const track::RunFolder run = make_run(folder);
