@@ -1,6 +1,7 @@
 // `mlp runs reproduce`: a run again, from its records alone, and whether the same came out.
 #include "backends/compute/local/local.hpp"
 #include "cli/completers.hpp"
+#include "cli/data.hpp"
 #include "cli/follow.hpp"
 #include "cli/launching.hpp"
 #include "cli/runs.hpp"
@@ -38,6 +39,22 @@ track::RunSpec spec_again(const track::RunRecord& original, const Arguments& arg
   spec.reproduces = original.spec.id;
   spec.model.clear();
   return spec;
+}
+
+// The run's versions that are not here come from the remote, where there is one.
+void fetch_data(Session& session, const track::RunSpec& spec) {
+  if (spec.datasets.empty()) return;
+  const auto datasets = open_datasets(session);
+  OpenRemote remote;
+  for (const track::DatasetUse& use : spec.datasets) {
+    const auto version = parse_digest(use.digest);
+    if (!version || data::has_all_objects(datasets->store(), *version, session.stop_token()))
+      continue;
+    if (!remote.store) remote = remote_if(session, true);
+    if (!remote.store) return; // what is missing is said where it is needed
+    (void)datasets->fetch({use.name, use.path}, *version, *remote.store, false);
+    session.output().progress().end();
+  }
 }
 
 // Until the code and the data are in place the run is only made, and goes away if they cannot be.
@@ -126,6 +143,7 @@ void run(Session& session) {
     session.output().warning(fmt::format("run '{}' was made by mlp {}, this is {}",
                                          original.spec.id, original.spec.mlp_version, MLP_VERSION));
   local::LocalBackend backend(this_executable());
+  fetch_data(session, original.spec);
   const track::RunFolder folder = prepare(session, original);
   const CancelWishes wishes;
   const std::string handle =

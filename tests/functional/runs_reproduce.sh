@@ -125,6 +125,28 @@ equals "$(readlink "$code/deep/new/link")" "../src/lib.sh"
 [ -e "$code/../code/deep/data/nums/n.txt" ] || fail "no data"
 equals "$(git status --short | xargs)" "M src/lib.sh"
 
+# In a clone: data that mlp.lock pins is pulled for a run, and a run from elsewhere finds its version.
+mkdir "$TEST_DIR/store"
+mlp remote add origin "file://$TEST_DIR/store" >/dev/null 2>&1
+seq 9 >data/nums/n.txt
+mlp data add nums >/dev/null 2>&1 && mlp data push >/dev/null 2>&1
+git add -A && git commit -qm three
+expect_exit 0 mlp train sum --json
+old=$(jq -r .id <<<"$out")
+seq 5 >data/nums/n.txt
+mlp data add nums >/dev/null 2>&1 && mlp data push >/dev/null 2>&1
+git commit -qam four
+git clone -q "$TEST_DIR/work/repo" "$TEST_DIR/clone"
+expect_exit 0 mlp -C "$TEST_DIR/clone/deep" train sum
+contains "$err" "pulled dataset 'nums'"
+equals "$(wc -l <"$TEST_DIR/clone/deep/data/nums/n.txt")" 5
+expect_exit 0 mlp -C "$TEST_DIR/clone/deep" runs import "$PWD/.mlp/runs/$old"
+expect_exit 0 mlp -C "$TEST_DIR/clone/deep" runs reproduce "$old"
+contains "$out" "the same outputs"
+rm -rf "$TEST_DIR/clone/deep/.mlp/objects" "$TEST_DIR/store"
+expect_exit 4 mlp -C "$TEST_DIR/clone/deep" runs reproduce "$old"
+equals "$(ls "$TEST_DIR/clone/deep/.mlp/runs" | wc -l)" 3
+
 # A record that was tampered with writes nothing outside; one whose commit is gone says so.
 edit_spec() { jq "$2" ".mlp/runs/$1/spec.json" >spec.tmp && mv spec.tmp ".mlp/runs/$1/spec.json"; }
 cp -r ".mlp/runs/$dirty" kept
