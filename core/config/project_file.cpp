@@ -182,6 +182,7 @@ ProjectFile parse_project_file(std::string text, std::string name) {
                                      file.document->name(), position.line, position.column, key));
   fill_replica_counts(file);
   check_references(file);
+  check_sweeps(file);
   return file;
 }
 
@@ -213,6 +214,9 @@ const std::string& ProjectFile::remote(std::string_view wanted) const {
 }
 const ServiceEntry& ProjectFile::service(std::string_view wanted) const {
   return find_or_throw(services, "service", wanted);
+}
+const SweepEntry& ProjectFile::sweep(std::string_view wanted) const {
+  return find_or_throw(sweeps, "sweep", wanted);
 }
 
 Error ProjectFile::error_at(std::initializer_list<std::string_view> path,
