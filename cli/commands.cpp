@@ -74,6 +74,11 @@ extern const Command serve_command;
 extern const Command status_command;
 extern const Command storage_serve_command;
 extern const Command supervise_command;
+extern const Command sweep_ls_command;
+extern const Command sweep_resume_command;
+extern const Command sweep_run_command;
+extern const Command sweep_show_command;
+extern const Command sweep_stop_command;
 extern const Command train_command;
 extern const Command trainer_command;
 extern const Command version_command;
@@ -81,43 +86,32 @@ extern const Command why_command;
 
 std::span<const Command* const> commands() {
   static const Command* const table[] = {
-      &init_command,          &data_add_command,
-      &data_import_command,   &data_ls_command,
-      &data_status_command,   &data_push_command,
-      &data_pull_command,     &data_fetch_command,
-      &data_checkout_command, &data_log_command,
-      &data_tag_command,      &data_diff_command,
-      &data_cat_command,      &data_head_command,
-      &data_export_command,   &data_mount_command,
-      &data_unmount_command,  &data_du_command,
-      &data_rm_command,       &data_verify_command,
-      &data_gc_command,       &remote_add_command,
-      &remote_ls_command,     &remote_rm_command,
-      &train_command,         &run_command,
-      &runs_ls_command,       &runs_show_command,
-      &runs_logs_command,     &runs_attach_command,
-      &runs_wait_command,     &runs_cancel_command,
-      &runs_diff_command,     &runs_compare_command,
-      &runs_tag_command,      &runs_note_command,
-      &plot_command,          &runs_export_command,
-      &runs_import_command,   &runs_rm_command,
-      &why_command,           &log_metric_command,
-      &log_artifact_command,  &reindex_command,
-      &secret_set_command,    &secret_ls_command,
-      &secret_rm_command,     &gpu_ls_command,
-      &gpu_check_command,     &model_ls_command,
-      &model_show_command,    &model_register_command,
-      &model_alias_command,   &model_export_command,
-      &predict_command,       &serve_command,
-      &status_command,        &doctor_command,
-      &config_get_command,    &config_set_command,
-      &config_ls_command,     &config_schema_command,
-      &completion_command,    &version_command,
-      &complete_command,      &describe_command,
-      &man_command,           &parse_command,
-      &supervise_command,     &mount_command,
-      &gpu_measure_command,   &trainer_command,
-      &storage_serve_command,
+      &init_command,          &data_add_command,     &data_import_command,
+      &data_ls_command,       &data_status_command,  &data_push_command,
+      &data_pull_command,     &data_fetch_command,   &data_checkout_command,
+      &data_log_command,      &data_tag_command,     &data_diff_command,
+      &data_cat_command,      &data_head_command,    &data_export_command,
+      &data_mount_command,    &data_unmount_command, &data_du_command,
+      &data_rm_command,       &data_verify_command,  &data_gc_command,
+      &remote_add_command,    &remote_ls_command,    &remote_rm_command,
+      &train_command,         &run_command,          &runs_ls_command,
+      &runs_show_command,     &runs_logs_command,    &runs_attach_command,
+      &runs_wait_command,     &runs_cancel_command,  &runs_diff_command,
+      &runs_compare_command,  &runs_tag_command,     &runs_note_command,
+      &plot_command,          &runs_export_command,  &runs_import_command,
+      &runs_rm_command,       &sweep_run_command,    &sweep_ls_command,
+      &sweep_show_command,    &sweep_stop_command,   &sweep_resume_command,
+      &why_command,           &log_metric_command,   &log_artifact_command,
+      &reindex_command,       &secret_set_command,   &secret_ls_command,
+      &secret_rm_command,     &gpu_ls_command,       &gpu_check_command,
+      &model_ls_command,      &model_show_command,   &model_register_command,
+      &model_alias_command,   &model_export_command, &predict_command,
+      &serve_command,         &status_command,       &doctor_command,
+      &config_get_command,    &config_set_command,   &config_ls_command,
+      &config_schema_command, &completion_command,   &version_command,
+      &complete_command,      &describe_command,     &man_command,
+      &parse_command,         &supervise_command,    &mount_command,
+      &gpu_measure_command,   &trainer_command,      &storage_serve_command,
   };
   return table;
 }

@@ -68,6 +68,7 @@ class Grid final : public Sampler {
     if (number == 0 || number > points_.size()) return std::nullopt;
     return points_[number - 1];
   }
+  [[nodiscard]] std::optional<std::uint64_t> count() const override { return points_.size(); }
 
  private:
   void fill(const Space& space, const std::vector<std::vector<double>>& values, std::size_t index,

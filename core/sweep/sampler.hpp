@@ -36,6 +36,8 @@ class Sampler {
   // nullopt: there is no further point.
   [[nodiscard]] virtual std::optional<Point>
   suggest(std::uint64_t number, std::span<const Observation> history) const = 0;
+  // How many points there are; nullopt: no end.
+  [[nodiscard]] virtual std::optional<std::uint64_t> count() const { return std::nullopt; }
 };
 
 // The product of all choices, integers and `count` values of each range; the last dimension changes

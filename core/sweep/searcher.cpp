@@ -3,6 +3,7 @@
 
 #include "core/sweep/tpe.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace mlp::sweep {
@@ -45,6 +46,10 @@ Searcher::Searcher(const config::SearcherSpec& spec, Space space)
     : space_(std::move(space)), sign_(spec.mode == "max" ? -1.0 : 1.0),
       max_trials_(static_cast<std::uint64_t>(spec.max_trials.value_or(config::max_sweep_trials))),
       sampler_(sampler_of(spec, space_)), stopper_(stopper_of(spec)) {}
+
+std::uint64_t Searcher::planned() const {
+  return std::min(max_trials_, sampler_->count().value_or(max_trials_));
+}
 
 std::optional<Point> Searcher::suggest() const {
   if (trials_.size() >= max_trials_) return std::nullopt;

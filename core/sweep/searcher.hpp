@@ -35,6 +35,8 @@ class Searcher {
   void ended(std::uint64_t trial, TrialState state, std::optional<double> value);
 
   [[nodiscard]] std::uint64_t trials() const noexcept { return trials_.size(); }
+  // How many there will be if nothing stops the sweep.
+  [[nodiscard]] std::uint64_t planned() const;
   [[nodiscard]] const Space& space() const noexcept { return space_; }
   [[nodiscard]] bool stops_early() const noexcept { return stopper_ != nullptr; }
   // True if `a` is a better value of the objective than `b`.
