@@ -38,7 +38,8 @@ std::string trial_line(const SweepRecord& sweep, const SweepTrial& trial,
     line += fmt::format("finished: {} {}", sweep.spec.entry.searcher.metric,
                         objective_text(trial.value));
   else if (trial.state == TrialState::stopped)
-    line += fmt::format("{} with {}", trial.reason, objective_text(trial.value));
+    line += fmt::format("{}; {} {}", trial.reason, sweep.spec.entry.searcher.metric,
+                        objective_text(trial.value));
   else
     line += trial.reason.starts_with("failed: ") ? trial.reason : "failed: " + trial.reason;
   return printable(fmt::format("{} ({}); {}; run {}", line, best_text(progress.best),

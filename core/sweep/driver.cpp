@@ -202,8 +202,8 @@ class Driver {
         ++each;
         continue;
       }
+      const track::RunRecord record = *run; // of the watch, which is moved next
       const Active ended = std::move(*each);
-      const track::RunRecord record = *run;
       each = active_.erase(each);
       any = true;
       take_end(ended, record);
@@ -353,8 +353,10 @@ class Driver {
   }
 
   [[nodiscard]] DriverProgress progress() {
-    return {
-        .ended = ended_, .running = active_.size(), .best = best_ == 0 ? nullptr : &trial(best_)};
+    return {.ended = ended_,
+            .running = active_.size(),
+            .planned = searcher_.planned(),
+            .best = best_ == 0 ? nullptr : &trial(best_)};
   }
 
   SweepRecord sweep_;

@@ -198,12 +198,24 @@ SweepRecord read_sweep(const SweepFolder& folder) {
 }
 
 std::vector<std::string> sweep_ids(const fs::path& sweeps) {
-  std::vector<std::string> out;
+  constexpr std::size_t second = sizeof("20260131-120000") - 1; // ids tell seconds, files more
+  using Entry = std::pair<std::string, fs::file_time_type>;
+  std::vector<Entry> found;
   std::error_code code;
-  for (const auto& entry : fs::directory_iterator(sweeps, code))
-    if (is_run_id(entry.path().filename().native()))
-      out.push_back(entry.path().filename().native());
-  std::sort(out.rbegin(), out.rend());
+  for (const auto& entry : fs::directory_iterator(sweeps, code)) {
+    std::string id = entry.path().filename().native();
+    if (!is_run_id(id)) continue;
+    std::error_code gone;
+    const auto time = fs::last_write_time(SweepFolder{entry.path()}.spec(), gone);
+    found.emplace_back(std::move(id), gone ? fs::file_time_type::min() : time);
+  }
+  std::sort(found.begin(), found.end(), [&](const Entry& a, const Entry& b) {
+    const int order = a.first.compare(0, second, b.first, 0, second);
+    return order != 0 ? order > 0 : a.second != b.second ? a.second > b.second : a.first > b.first;
+  });
+  std::vector<std::string> out;
+  for (Entry& entry : found)
+    out.push_back(std::move(entry.first));
   return out;
 }
 
@@ -211,15 +223,19 @@ SweepFolder find_sweep(const fs::path& sweeps, std::string_view reference) {
   const std::vector<std::string> ids = sweep_ids(sweeps);
   if (reference == "latest" && !ids.empty()) return {sweeps / ids.front()};
   std::vector<std::string> matches;
-  for (const std::string& id : ids)
+  for (const std::string& id : ids) {
+    if (id == reference) return {sweeps / id};
     if (!reference.empty() && id.find(reference) != std::string::npos) matches.push_back(id);
-  if (matches.empty())
-    for (const std::string& id : ids) {
-      try {
-        if (read_spec({sweeps / id}).name == reference) return {sweeps / id};
-      } catch (const Error&) { // a damaged one has no name
-      }
+  }
+  // A name comes before a part of an id; the newest sweep of that name.
+  for (const std::string& id : ids) {
+    try {
+      const fs::path path = SweepFolder{sweeps / id}.spec();
+      const Json json = parse_json(read_file(path, 16u << 20), path.native());
+      if (text_member(json, "name") == reference) return {sweeps / id};
+    } catch (const Error&) { // a damaged one has no name
     }
+  }
   if (matches.size() == 1) return {sweeps / matches.front()};
   if (matches.empty()) {
     Error error(ErrorKind::not_found, fmt::format("no sweep '{}'", printable(reference)));
