@@ -13,6 +13,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace mlp {
 
 namespace {
@@ -60,16 +62,40 @@ sweep::Searcher searcher_of(const config::ProjectFile& file, const std::string& 
   }
 }
 
-// Checks the first point now, while somebody is looking: the task with it must make sense.
+config::Task task_at(const config::ProjectFile& file, const config::SweepEntry& entry,
+                     const sweep::Searcher& searcher, const sweep::Point& point) {
+  config::OrderedMap<config::Scalar> overrides;
+  for (const auto& [param, text] : searcher.space().texts_of(point))
+    overrides.set(param, config::parse_scalar(text));
+  return config::resolve_task(file, entry.task, overrides);
+}
+
+// The task with the first point. Checked now, while somebody is looking: that the task makes sense
+// with it, and with the ends of each range and every choice instead of those of the point.
 config::Task first_task(const config::ProjectFile& file, const config::SweepEntry& entry,
                         const sweep::Searcher& searcher) {
-  config::OrderedMap<config::Scalar> overrides;
-  for (const auto& [param, text] : searcher.space().texts_of(searcher.suggest().value()))
-    overrides.set(param, config::parse_scalar(text));
-  config::Task task = config::resolve_task(file, entry.task, overrides);
+  const sweep::Point first = searcher.suggest().value();
+  config::Task task = task_at(file, entry, searcher, first);
   if (!task.trainer && task.run.empty())
     throw Error(ErrorKind::config, fmt::format("task '{}' runs nothing", entry.task))
         .with_hint("give it 'run:' or 'trainer:' in mlp.yaml");
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    const sweep::Dimension& dimension = searcher.space().dimensions()[i];
+    std::vector<double> values{dimension.low, dimension.high};
+    if (dimension.kind == sweep::DimensionKind::choice) {
+      values.clear();
+      for (std::size_t choice = 0; choice < std::min<std::size_t>(20, dimension.choices.size());
+           ++choice)
+        values.push_back(static_cast<double>(choice));
+    }
+    for (const double value : values) {
+      sweep::Point point = first;
+      point[i] = value;
+      with_context(fmt::format("while trying {} = {}", dimension.name,
+                               searcher.space().texts_of(point).at(dimension.name)),
+                   [&] { (void)task_at(file, entry, searcher, point); });
+    }
+  }
   return task;
 }
 

@@ -114,7 +114,6 @@ class Driver {
     active_.push_back({known.number, std::move(watch)});
     // Whether its run was told is not known.
     if (known.stopping) cancel(active_.back(), *known.stopping, false);
-    if (hooks_.trial_started) hooks_.trial_started(known);
   }
 
   void create(const SweepTrial& made) {

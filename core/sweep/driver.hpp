@@ -22,7 +22,6 @@ struct DriverProgress {
 struct DriverHooks {
   // How often somebody has asked to stop: 1 ends the trials, more kills them.
   std::function<int()> stop_wishes;
-  std::function<void(const SweepTrial&)> trial_started; // or adopted
   std::function<void(const SweepTrial&, const DriverProgress&)> trial_ended;
   // Some ten times a second and more.
   std::function<void(const DriverProgress&)> tick;
