@@ -67,8 +67,8 @@ std::string summary(const SweepRecord& sweep) {
   std::map<TrialState, int> counts;
   for (const SweepTrial& trial : sweep.trials)
     ++counts[trial.state];
-  std::string text =
-      fmt::format("sweep {} finished: {} trials", sweep.spec.id, sweep.trials.size());
+  std::string text = fmt::format("sweep {} finished: {} {}", sweep.spec.id, sweep.trials.size(),
+                                 sweep.trials.size() == 1 ? "trial" : "trials");
   if (counts[TrialState::stopped] != 0)
     text += fmt::format(", {} stopped early", counts[TrialState::stopped]);
   if (counts[TrialState::failed] != 0)

@@ -239,7 +239,7 @@ class Driver {
     if (run.state == RunState::succeeded) {
       ended.state = ended.value ? TrialState::finished : TrialState::failed;
       if (!ended.value) ended.reason = fmt::format("it reported no '{}'", metric());
-    } else if (run.state == RunState::cancelled && ended.stopping) {
+    } else if (run.state != RunState::failed && ended.stopping) { // or lost on the way
       ended.state = TrialState::stopped;
       ended.reason = *ended.stopping;
     } else if (run.state == RunState::cancelled && stopping_) {
