@@ -77,6 +77,11 @@ extern const Command serve_command;
 extern const Command status_command;
 extern const Command storage_serve_command;
 extern const Command supervise_command;
+extern const Command sweep_ls_command;
+extern const Command sweep_resume_command;
+extern const Command sweep_run_command;
+extern const Command sweep_show_command;
+extern const Command sweep_stop_command;
 extern const Command train_command;
 extern const Command trainer_command;
 extern const Command version_command;
@@ -126,6 +131,11 @@ std::span<const Command* const> commands() {
       &runs_import_command,
       &runs_reproduce_command,
       &runs_rm_command,
+      &sweep_run_command,
+      &sweep_ls_command,
+      &sweep_show_command,
+      &sweep_stop_command,
+      &sweep_resume_command,
       &why_command,
       &log_metric_command,
       &log_param_command,

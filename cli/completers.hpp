@@ -22,6 +22,8 @@ std::vector<Candidate> complete_metrics(Session&);
 std::vector<Candidate> complete_run_tags(Session&);
 std::vector<Candidate> complete_run_fields(Session&); // that --sort takes
 std::vector<Candidate> complete_secrets(Session&);
+std::vector<Candidate> complete_sweeps(Session&);      // those that were started
+std::vector<Candidate> complete_sweep_names(Session&); // those of mlp.yaml
 std::vector<Candidate> complete_tasks(Session&);
 
 // Goes where a -C among the finished words points, so that names there complete. A folder that does

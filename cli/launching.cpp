@@ -129,16 +129,17 @@ void report_run(Session& session, const track::RunRecord& run) {
   session.output().emit(run_json(run), TextView{text});
 }
 
+job::CodeLimits code_limits(Session& session) {
+  return {.bytes = session.settings().get_size("runs.code_limit")};
+}
+
 track::RunFolder make_run(Session& session, track::RunSpec spec, std::string_view project_file,
                           std::string_view reason) {
   const config::Project& project = session.project();
   config::make_state_folders(project);
-  std::vector<std::string> datasets;
-  for (const auto& dataset : session.project_file().datasets)
-    datasets.push_back(dataset.value.path);
-  const job::CapturedCode code = job::capture_code(
-      project, datasets, {.bytes = session.settings().get_size("runs.code_limit")},
-      session.stop_token());
+  const job::CapturedCode code =
+      job::capture_code(project, config::dataset_paths(session.project_file()),
+                        code_limits(session), session.stop_token());
   if (!code.left_out.empty()) session.output().warning(code.left_out);
   spec.source = code.source;
   return track::create_run(project.runs(), spec, project_file, reason);

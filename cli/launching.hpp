@@ -5,6 +5,7 @@
 #include "cli/session.hpp"
 #include "core/config/project_file.hpp"
 #include "core/job/backend.hpp"
+#include "core/job/code.hpp"
 #include "core/track/run_record.hpp"
 
 #include <map>
@@ -30,6 +31,9 @@ void check_secrets(Session& session, const std::vector<config::SecretUse>& uses,
 // What would be done, for --dry-run.
 void show_plan(Session& session, job::Backend& backend, const track::RunSpec& spec,
                const config::Resources& resources);
+
+// Of the code that is kept with a run.
+[[nodiscard]] job::CodeLimits code_limits(Session& session);
 
 // Writes a run down, with the code that it is made of. `project_file` is the text of its mlp.yaml,
 // `reason` stands in its first event.

@@ -64,6 +64,8 @@ std::string text_of(const track::RunRecord& run) {
   lines.field("run", run.spec.id);
   lines.field("name", run.spec.name);
   lines.field("task", run.spec.task);
+  if (!run.spec.sweep.empty())
+    lines.field("sweep", fmt::format("{}, trial {}", run.spec.sweep, run.spec.trial));
   lines.field("state", state_line(run));
   lines.field("created", fmt::format("{} by {} on {}", format_time(run.spec.created), run.spec.user,
                                      run.spec.host));

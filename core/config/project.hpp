@@ -14,6 +14,7 @@ struct Project {
   [[nodiscard]] fs::path state() const { return root / ".mlp"; }
   [[nodiscard]] fs::path objects() const { return state() / "objects"; }
   [[nodiscard]] fs::path runs() const { return state() / "runs"; }
+  [[nodiscard]] fs::path sweeps() const { return state() / "sweeps"; }
   [[nodiscard]] fs::path models() const { return state() / "models"; }
   [[nodiscard]] fs::path refs() const { return state() / "refs"; }
   [[nodiscard]] fs::path index() const { return state() / "index.db"; }

@@ -190,6 +190,7 @@ ProjectFile parse_project_file(std::string text, std::string name) {
                                      file.document->name(), position.line, position.column, key));
   fill_replica_counts(file);
   check_references(file);
+  check_sweeps(file);
   return file;
 }
 
@@ -222,10 +223,20 @@ const std::string& ProjectFile::remote(std::string_view wanted) const {
 const ServiceEntry& ProjectFile::service(std::string_view wanted) const {
   return find_or_throw(services, "service", wanted);
 }
+const SweepEntry& ProjectFile::sweep(std::string_view wanted) const {
+  return find_or_throw(sweeps, "sweep", wanted);
+}
 
 Error ProjectFile::error_at(std::initializer_list<std::string_view> path,
                             std::string_view message) const {
   return document->error_at(document->nearest(path).position, message);
+}
+
+std::vector<std::string> dataset_paths(const ProjectFile& file) {
+  std::vector<std::string> out;
+  for (const auto& dataset : file.datasets)
+    out.push_back(dataset.value.path);
+  return out;
 }
 
 Task resolve_task(const ProjectFile& file, std::string_view name,

@@ -1,10 +1,11 @@
 // mlp.yaml as typed values. Names and shapes are those of SkyPilot (resources, services, recovery),
-// DVC (deps, outs, metrics, plots, matrix) and Cog (image). The keys themselves, with their
-// descriptions and limits, are declared once in project_keys.cpp.
+// DVC (deps, outs, metrics, plots, matrix), Cog (image) and Determined (searcher). The keys
+// themselves, with their descriptions and limits, are declared once in project_keys.cpp.
 #pragma once
 
 #include "core/base/json_fwd.hpp"
 #include "core/config/project.hpp"
+#include "core/config/sweep_spec.hpp"
 #include "core/config/trainer_spec.hpp"
 #include "core/config/value.hpp"
 #include "core/config/yaml.hpp"
@@ -142,6 +143,7 @@ struct ProjectFile {
   std::optional<ImageSpec> image;
   OrderedMap<Task> tasks;
   OrderedMap<ServiceEntry> services;
+  OrderedMap<SweepEntry> sweeps;
   // "mlp.yaml:9:5: 'matrix' has no effect in this version", for each such key in the file.
   std::vector<std::string> notes;
   std::shared_ptr<const YamlDocument> document; // positions and source lines; never null
@@ -155,6 +157,7 @@ struct ProjectFile {
   [[nodiscard]] const DatasetEntry& dataset(std::string_view name) const;
   [[nodiscard]] const std::string& remote(std::string_view name) const;
   [[nodiscard]] const ServiceEntry& service(std::string_view name) const;
+  [[nodiscard]] const SweepEntry& sweep(std::string_view name) const;
 
   // An Error(config) at the value of a path of keys, e.g. {"tasks", "train", "data", "0"}, or at
   // the nearest one above it: "mlp.yaml:9:12: <message>" with the source line.
@@ -167,6 +170,9 @@ struct ProjectFile {
 // params' defaults. Throws Error(config) with a position; Error(not_found) if there is no file.
 [[nodiscard]] ProjectFile load_project_file(const fs::path& path);
 [[nodiscard]] ProjectFile parse_project_file(std::string text, std::string name = "mlp.yaml");
+
+// Where the datasets are, as the file has it: relative to the project.
+[[nodiscard]] std::vector<std::string> dataset_paths(const ProjectFile& file);
 
 // Looks up an environment variable; nullptr if it is not set. ::getenv by default.
 using EnvironmentLookup = std::function<const char*(const char* name)>;

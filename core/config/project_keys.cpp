@@ -173,6 +173,7 @@ const Fields<ProjectFile>& fields_of(const ProjectFile*) {
       {"tasks", "units of work, by name", read_tasks,
        [](const Rule& rule) { return shape_of(OrderedMap<Task>{}, rule); }},
       field("services", &T::services, "models to serve, by name"),
+      field("sweeps", &T::sweeps, "searches for the best params of a task, by name"),
   };
   return fields;
 }

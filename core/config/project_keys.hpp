@@ -19,6 +19,15 @@ const Fields<ReplicaPolicy>& fields_of(const ReplicaPolicy*);
 const Fields<Batching>& fields_of(const Batching*);
 const Fields<ServiceEntry>& fields_of(const ServiceEntry*);
 
+// sweep_keys.cpp
+const Fields<SweepEntry>& fields_of(const SweepEntry*);
+const Fields<SearcherSpec>& fields_of(const SearcherSpec*);
+const Fields<ParameterSpec>& fields_of(const ParameterSpec*);
+void read_value(const Reader&, std::string_view key, const YamlNode&, const Rule&, ParameterSpec&);
+void read_value(const Reader&, std::string_view key, const YamlNode&, const Rule&, ScalarList&);
+[[nodiscard]] Shape shape_of(const ParameterSpec&, const Rule&);
+[[nodiscard]] Shape shape_of(const ScalarList&, const Rule&);
+
 // trainer_keys.cpp
 const Fields<TrainerSpec>& fields_of(const TrainerSpec*);
 const Fields<TrainerData>& fields_of(const TrainerData*);

@@ -87,6 +87,10 @@ Json to_json(const RunSpec& spec) {
   if (!spec.command.empty()) out["run"] = spec.command;
   if (!spec.overrides.empty()) out["overrides"] = spec.overrides;
   if (!spec.model.empty()) out["model"] = spec.model;
+  if (!spec.sweep.empty()) {
+    out["sweep"] = spec.sweep;
+    out["trial"] = spec.trial;
+  }
   if (!spec.resources.empty()) out["resources"] = parsed(spec.resources, "resources");
   Json params = json_object();
   for (const auto& [name, value] : spec.params)
@@ -148,6 +152,8 @@ RunSpec run_spec_from_json(const Json& json, std::string_view what) {
   spec.outs = members.texts("outs");
   spec.environment = members.texts("environment");
   spec.model = members.text("model");
+  spec.sweep = members.text("sweep");
+  spec.trial = members.count("trial");
   if (const Json* resources = members.object("resources")) spec.resources = dump_json(*resources);
   const std::uint64_t nodes = members.count("num_nodes");
   spec.num_nodes = nodes == 0 || nodes > 1'000'000 ? 1 : static_cast<std::int64_t>(nodes);

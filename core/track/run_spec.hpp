@@ -56,6 +56,8 @@ struct RunSpec {
   std::vector<std::string> outs;        // paths that the task promises
   std::vector<std::string> environment; // names only: values may be secret
   std::string model;                    // to be registered as; empty: none
+  std::string sweep;                    // id of the sweep whose trial it is; empty: none
+  std::uint64_t trial = 0;              // its number there, from 1
   std::string resources;                // JSON text of the task's resources; may be empty
   std::int64_t num_nodes = 1;
   double grace_seconds = 10.0; // from SIGTERM to SIGKILL

@@ -13,7 +13,7 @@ CORE_RANKS = [
     {"image", "track"},
     {"job"},
     {"model"},
-    {"flow", "queue", "train", "serve"},
+    {"flow", "queue", "train", "serve", "sweep"},
     {"safe"},
 ]
 ROOMS = {
