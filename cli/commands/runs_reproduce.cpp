@@ -162,10 +162,11 @@ void run(Session& session) {
                   fmt::format("run '{}' left {}, run '{}' {}", original.spec.id,
                               original.outputs ? "outputs" : "none", again.spec.id,
                               again.outputs ? "did" : "left none"));
-    session.output().status(
-        fmt::format("run {} has no outputs on record to compare with: what is in $MLP_OUT_DIR is",
-                    original.spec.id));
-    return report_run(session, again);
+    return session.output().emit(
+        json_object(
+            {{"run", again.spec.id}, {"reproduces", original.spec.id}, {"same_outputs", nullptr}}),
+        TextView{fmt::format("run {} {} as run {} did; neither left outputs to compare\n",
+                             again.spec.id, track::state_name(again.state), original.spec.id)});
   }
   report(session, original, again);
 }

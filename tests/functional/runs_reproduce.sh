@@ -66,7 +66,7 @@ expect_exit 8 mlp runs reproduce latest --json
 [ -z "$out" ] || fail "stdout is not empty: $out"
 expect_exit 0 mlp train quiet
 expect_exit 0 mlp runs reproduce latest
-contains "$err" "no outputs on record"
+contains "$out" "neither left outputs"
 
 # A run that failed: partial outputs, and it fails again.
 expect_exit 10 mlp train fails
