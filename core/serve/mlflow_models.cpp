@@ -50,16 +50,8 @@ Json entries_json(const Texts& texts) {
 
 } // namespace
 
-struct MlflowModels::Model {
-  std::string id, name, type, folder; // folder: below models/
-  std::string status = "LOGGED_MODEL_PENDING";
-  std::int64_t created = 0, updated = 0;
-  Texts tags, params;
-};
-
 MlflowModels::MlflowModels(const track::RunFolder& run, std::string run_id)
     : run_(run), run_id_(std::move(run_id)) {}
-MlflowModels::~MlflowModels() = default;
 
 // Of several models of one name each has a folder of its own.
 std::string MlflowModels::free_folder(const std::string& name) const {

@@ -19,18 +19,20 @@ namespace mlp::serve {
 class MlflowModels {
  public:
   MlflowModels(const track::RunFolder& run, std::string run_id);
-  ~MlflowModels();
-  MlflowModels(MlflowModels&&) = delete;
-
   // Answers `verb` on logged-models<path>: "", "/search", "/ID", "/ID/tags" and so on. Throws
   // MlflowError.
   [[nodiscard]] Json answer(std::string_view verb, std::string_view path,
                             const MlflowRequest& request);
 
  private:
-  struct Model;
+  struct Model {
+    std::string id, name, type, folder; // folder: below models/
+    std::string status = "LOGGED_MODEL_PENDING";
+    std::int64_t created = 0, updated = 0; // milliseconds since 1970
+    std::map<std::string, std::string> tags, params;
+  };
   Json create(const MlflowRequest& request);
-  Json search() const;
+  [[nodiscard]] Json search() const;
   Json of_model(std::string_view verb, std::string_view what, Model& model,
                 const MlflowRequest& request);
   [[nodiscard]] std::string free_folder(const std::string& name) const;

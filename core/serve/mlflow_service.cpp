@@ -371,12 +371,8 @@ Json MlflowService::get_history(const MlflowRequest& request) {
   const std::int64_t limit = std::clamp<std::int64_t>(
       request.integer("max_results").value_or(most_points), 1, most_points);
   const auto from = request.integer("page_token").value_or(0);
-  MlflowRun::History page =
-      run_.history(key, static_cast<std::uint64_t>(std::max<std::int64_t>(0, from)),
-                   static_cast<std::size_t>(limit));
-  Json out = json_object({{"metrics", std::move(page.metrics)}});
-  if (page.next != 0) out["next_page_token"] = std::to_string(page.next);
-  return out;
+  return run_.history(key, static_cast<std::uint64_t>(std::max<std::int64_t>(0, from)),
+                      static_cast<std::size_t>(limit));
 }
 
 Json MlflowService::list_run_artifacts(const MlflowRequest& request) {
