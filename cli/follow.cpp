@@ -248,10 +248,12 @@ Error run_error(const track::RunRecord& run) {
                           : run.state == track::RunState::preempted ? "was preempted"
                                                                     : "was cancelled",
                           run.reason));
-  const std::vector<std::string> lines = last_lines(run.folder.stderr_log(), 10);
+  const std::vector<std::string> lines =
+      last_lines(run.folder.stderr_log(), 10, run.failed_process);
   if (!lines.empty())
-    error.add_context(
-        fmt::format("its last words on standard error:\n    {}", join(lines, "\n    ")));
+    error.add_context(fmt::format("{} last words on standard error:\n    {}",
+                                  run.failed_process.empty() ? "its" : run.failed_process + "'s",
+                                  join(lines, "\n    ")));
   error.add_hint(fmt::format("see all of it: mlp runs logs {}", run.spec.id));
   error.add_hint(fmt::format("go on from its checkpoints: mlp train --resume {}", run.spec.id));
   return error;

@@ -11,6 +11,8 @@
 #include "core/base/text.hpp"
 #include "core/config/project.hpp"
 #include "core/config/project_file.hpp"
+#include "core/config/settings.hpp"
+#include "core/job/code.hpp"
 #include "core/job/run_secrets.hpp"
 #include "core/track/logged.hpp"
 #include "core/track/source_state.hpp"
@@ -65,7 +67,7 @@ track::RunSpec new_run_spec(Session& session, const config::Task& task, bool dry
     spec.environment.push_back(use.name);
   spec.num_nodes = task.num_nodes;
   spec.datasets = pinned_datasets(session, task.data, dry_run);
-  spec.source = track::source_state(session.project().root);
+  if (dry_run) spec.source = track::source_state(session.project().root);
   return spec;
 }
 
@@ -127,13 +129,25 @@ void report_run(Session& session, const track::RunRecord& run) {
   session.output().emit(run_json(run), TextView{text});
 }
 
+track::RunFolder make_run(Session& session, track::RunSpec spec, std::string_view project_file,
+                          std::string_view reason) {
+  const config::Project& project = session.project();
+  config::make_state_folders(project);
+  std::vector<std::string> datasets;
+  for (const auto& dataset : session.project_file().datasets)
+    datasets.push_back(dataset.value.path);
+  const job::CapturedCode code = job::capture_code(
+      project, datasets, {.bytes = session.settings().get_size("runs.code_limit")},
+      session.stop_token());
+  if (!code.left_out.empty()) session.output().warning(code.left_out);
+  spec.source = code.source;
+  return track::create_run(project.runs(), spec, project_file, reason);
+}
+
 void launch(Session& session, job::Backend& backend, const track::RunSpec& spec,
             const config::Resources& resources, std::string_view project_file,
             std::string_view reason) {
-  config::make_state_folders(session.project());
-  const track::RunFolder folder =
-      track::create_run(session.project().runs(), spec, project_file, reason);
-  follow_launched(session, backend, folder, resources);
+  follow_launched(session, backend, make_run(session, spec, project_file, reason), resources);
 }
 
 void follow_launched(Session& session, job::Backend& backend, const track::RunFolder& folder,

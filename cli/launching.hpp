@@ -31,8 +31,12 @@ void check_secrets(Session& session, const std::vector<config::SecretUse>& uses,
 void show_plan(Session& session, job::Backend& backend, const track::RunSpec& spec,
                const config::Resources& resources);
 
+// Writes a run down, with the code that it is made of. `project_file` is the text of its mlp.yaml,
+// `reason` stands in its first event.
+[[nodiscard]] track::RunFolder make_run(Session& session, track::RunSpec spec,
+                                        std::string_view project_file, std::string_view reason);
+
 // Makes the run and hands it over; with --detach prints its id, else follows and reports it.
-// `project_file` is the text of its mlp.yaml, `reason` stands in its first event.
 void launch(Session& session, job::Backend& backend, const track::RunSpec& spec,
             const config::Resources& resources, std::string_view project_file,
             std::string_view reason);

@@ -7,6 +7,7 @@
 #include "core/base/text.hpp"
 #include "core/config/project.hpp"
 #include "core/config/project_file.hpp"
+#include "core/job/program_output.hpp"
 #include "core/track/logged.hpp"
 
 #include <fmt/format.h>
@@ -64,6 +65,11 @@ Json run_json(const track::RunRecord& run) {
   out["exit_code"] = run.exit_code ? Json(*run.exit_code) : Json(nullptr);
   out["metrics"] = run.metrics;
   out["models"] = run.models;
+  if (run.outputs)
+    out["outputs"] = json_object({{"digest", run.outputs->digest},
+                                  {"files", run.outputs->files},
+                                  {"bytes", run.outputs->bytes},
+                                  {"partial", run.outputs->partial}});
   out["tags"] = run.tags;
   if (!run.note.empty()) out["note"] = run.note;
   out["warnings"] = run.warnings;
@@ -127,8 +133,10 @@ std::string first_line(std::string_view text, std::size_t columns) {
   return std::string(fit_width(line, columns - 3)) + "...";
 }
 
-std::vector<std::string> last_lines(const fs::path& path, std::size_t lines) {
-  constexpr std::uint64_t window = 16u << 10;
+std::vector<std::string> last_lines(const fs::path& path, std::size_t lines,
+                                    const std::string& process) {
+  const std::string prefix = process.empty() ? std::string() : job::line_prefix(process);
+  const std::uint64_t window = prefix.empty() ? 16u << 10 : 1u << 20; // others write there too
   std::string text;
   try {
     const File file = File::open_read(path);
@@ -143,8 +151,10 @@ std::vector<std::string> last_lines(const fs::path& path, std::size_t lines) {
     text.pop_back();
   if (text.empty()) return {};
   std::vector<std::string> all = split(text, '\n');
+  std::erase_if(all, [&](const std::string& line) { return !line.starts_with(prefix); });
   if (all.size() > lines) all.erase(all.begin(), all.end() - static_cast<std::ptrdiff_t>(lines));
   for (std::string& line : all) {
+    line.erase(0, prefix.size());
     // What a progress bar wrote over itself: only what was left to see.
     if (!line.empty() && line.back() == '\r') line.pop_back();
     const std::size_t over = line.rfind('\r');

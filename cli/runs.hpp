@@ -31,6 +31,8 @@ headline_metric(const std::map<std::string, double>& metrics);
 [[nodiscard]] std::string first_line(std::string_view text, std::size_t columns);
 
 // The last `lines` lines of a file, at most 16 KiB of it, without control characters.
-[[nodiscard]] std::vector<std::string> last_lines(const fs::path& path, std::size_t lines);
+// Of those of one process alone, if it is named; see job::line_prefix().
+[[nodiscard]] std::vector<std::string> last_lines(const fs::path& path, std::size_t lines,
+                                                  const std::string& process = {});
 
 } // namespace mlp

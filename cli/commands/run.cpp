@@ -46,6 +46,10 @@ std::string project_text(Session& session, const std::string& task) {
     params[name] = config::parse_scalar(text).to_json();
   entry["params"] = std::move(params);
   if (const auto model = arguments.get("--register")) entry["model"] = *model;
+  if (const auto nodes = arguments.integer("--num-nodes", 1, 100'000)) entry["num_nodes"] = *nodes;
+  if (const auto procs = arguments.integer("--procs-per-node", 1, 1000))
+    entry["procs_per_node"] = *procs;
+  if (const auto per = arguments.get("--run-per")) entry["run_per"] = *per;
   if (const auto time = arguments.get("--max-duration"))
     entry["resources"] = json_object({{"max_duration", *time}});
   if (const auto restarts = arguments.integer("--restarts", 0, 1000))
@@ -59,6 +63,10 @@ std::string project_text(Session& session, const std::string& task) {
                                 {"datasets", std::move(datasets)},
                                 {"tasks", std::move(tasks)}})) +
          "\n";
+}
+
+std::vector<Candidate> complete_run_per(Session&) {
+  return {{"process", ""}, {"node", ""}, {"job", ""}};
 }
 
 void run(Session& session) {
@@ -121,6 +129,15 @@ const Command run_command = {
           .value = "MODEL",
           .help = "register the model that it made under this name",
           .complete = complete_models},
+         {.name = "--procs-per-node",
+          .value = "N",
+          .help = "start it N times, with the launch variables of distributed training"},
+         {.name = "--num-nodes", .value = "N", .help = "as if on N nodes, all of them here"},
+         {.name = "--run-per",
+          .value = "UNIT",
+          .help = "start COMMAND for each process (the default), for each node (torchrun) or once "
+                  "for the job (mpirun)",
+          .complete = complete_run_per},
          {.name = "--max-duration", .value = "TIME", .help = "stop it after that, such as 2h"},
          {.name = "--restarts", .value = "N", .help = "start it again up to N times when it fails"},
          dry_run_option()},
@@ -128,6 +145,7 @@ const Command run_command = {
                  {"mlp run -p lr=0.1 --data digits -- python train.py '--lr=${params.lr}'",
                   "with a parameter and data that are on record"},
                  {"mlp run --secret HF_TOKEN python train.py", "with a secret of mlp secret set"},
+                 {"mlp run --procs-per-node 4 python train.py", "four ranks of torch.distributed"},
                  {"mlp run -d --restarts 3 ./train.sh", "in the background, again when it fails"}},
     .run = run};
 

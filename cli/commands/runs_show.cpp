@@ -16,6 +16,14 @@ class Lines {
   void field(std::string_view title, std::string_view value) {
     if (!value.empty()) text += fmt::format("{:<10}{}\n", title, printable(value));
   }
+  // A text of several lines.
+  void block(std::string_view title, std::string_view value) {
+    for (const std::string& line : split(std::string(value), '\n')) {
+      if (line.empty()) continue;
+      field(title, line);
+      title = "";
+    }
+  }
   void item(std::string_view name, std::string_view value) {
     text += fmt::format("  {}  {}\n", printable(name), printable(value));
   }
@@ -29,9 +37,12 @@ std::string state_line(const track::RunRecord& run) {
 }
 
 std::string source_line(const track::SourceState& source) {
+  if (!source.dirty && source.commit.empty()) return "kept, outside git";
   std::string line = source.commit.empty() ? "no commit yet" : source.commit.substr(0, 12);
   if (!source.branch.empty()) line += " on " + source.branch;
-  if (source.dirty.value_or(false)) line += ", with uncommitted changes";
+  if (source.dirty.value_or(false))
+    line += source.snapshot.empty() && source.removed.empty() ? ", with uncommitted changes"
+                                                              : ", with uncommitted changes (kept)";
   return line;
 }
 
@@ -63,18 +74,21 @@ std::string text_of(const track::RunRecord& run) {
                     *run.started)));
   if (run.attempts > 1) lines.field("attempts", std::to_string(run.attempts));
   if (run.exit_code) lines.field("exit code", std::to_string(*run.exit_code));
-  lines.field("runs", run.spec.command.empty() ? "the built-in trainer" : trim(run.spec.command));
+  lines.block("runs", run.spec.command.empty() ? "the built-in trainer" : trim(run.spec.command));
   if (run.spec.source) lines.field("source", source_line(*run.spec.source));
   for (const track::DatasetUse& use : run.spec.datasets)
     lines.field("data", fmt::format("{} {}", use.name, use.digest));
+  lines.field("repeats", run.spec.reproduces);
   for (const std::string& model : run.models)
     lines.field("model", model);
+  if (run.outputs)
+    lines.field("outputs", fmt::format("{} ({} {}, {}{})", run.outputs->digest,
+                                       format_count(run.outputs->files),
+                                       run.outputs->files == 1 ? "file" : "files",
+                                       format_bytes(run.outputs->bytes),
+                                       run.outputs->partial ? ", partial" : ""));
   lines.field("tags", join(run.tags, ", "));
-  std::string_view title = "note";
-  for (const std::string& line : split(run.note, '\n')) {
-    lines.field(title, line);
-    title = "";
-  }
+  lines.block("note", run.note);
   lines.field("folder", run.folder.root.native());
   if (!run.spec.params.empty()) lines.text += "params\n";
   for (const auto& [name, value] : run.spec.params)

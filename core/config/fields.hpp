@@ -163,6 +163,22 @@ struct Field {
   }
 };
 
+// A key whose words are an enum, with the function that reads one.
+template <class T, class E>
+Field<T> word(std::string_view name, E T::*member, std::vector<std::string_view> words,
+              std::optional<E> (*parse)(std::string_view) noexcept, std::string_view fallback,
+              std::string_view description) {
+  return {name,
+          description,
+          [=](const Reader& reader, const YamlNode& node, const Rule& rule, T& object) {
+            std::string text;
+            read_value(reader, name, node, rule, text);
+            if (const auto value = parse(text)) object.*member = *value;
+          },
+          [fallback](const Rule& rule) { return shape_of(std::string(fallback), rule); },
+          {.choices = std::move(words)}};
+}
+
 // All keys of the struct T. Each struct that mlp.yaml can hold has a function fields_of(const T*).
 template <class T>
 using Fields = std::vector<Field<T>>;

@@ -92,9 +92,17 @@ Task read_task(Reader& reader, const std::string& name, const YamlNode& node,
         .error(node.find("trainer")->position,
                fmt::format("task '{}' has both 'run' and 'trainer'", name))
         .with_hint("give one of them");
-  if (task.trainer)
-    if (const auto problem = find_problem(*task.trainer))
-      throw trainer_error(reader, *node.find("trainer"), *problem);
+  if (!task.trainer) return task;
+  if (const auto problem = find_problem(*task.trainer))
+    throw trainer_error(reader, *node.find("trainer"), *problem);
+  for (const auto& [key, count] :
+       {std::pair{"num_nodes", task.num_nodes}, std::pair{"procs_per_node", task.procs_per_node}})
+    if (count > 1)
+      throw reader
+          .error(
+              node.find(key)->position,
+              fmt::format("the built-in trainer starts its processes itself: '{}' must be 1", key))
+          .with_hint("say 'devices: all' or a number of devices under 'trainer:'");
   return task;
 }
 

@@ -86,6 +86,10 @@ struct SecretUse {
   bool operator==(const SecretUse&) const = default;
 };
 
+// What one start of `run` stands for: each process of the job, each node, whose processes the
+// program starts itself (torchrun), or the job as a whole (mpirun).
+enum class RunPer { process, node, job };
+
 // `tasks.NAME`. Exactly one of `run` and `trainer`, or neither for a task that only has `deps`.
 struct Task {
   std::string name; // its key
@@ -94,6 +98,8 @@ struct Task {
   OrderedMap<Scalar> params;
   Resources resources;
   std::int64_t num_nodes = 1;
+  std::int64_t procs_per_node = 1;
+  RunPer run_per = RunPer::process;
   std::string workdir; // relative to the root; empty: the root
   std::string run;     // a program for /bin/sh
   std::optional<TrainerSpec> trainer;

@@ -90,6 +90,13 @@ const Fields<SecretUse>& fields_of(const SecretUse*) {
   return fields;
 }
 
+std::optional<RunPer> parse_run_per(std::string_view word) noexcept {
+  if (word == "process") return RunPer::process;
+  if (word == "node") return RunPer::node;
+  if (word == "job") return RunPer::job;
+  return std::nullopt;
+}
+
 const Fields<Task>& fields_of(const Task*) {
   using T = Task;
   static const Fields<T> fields{
@@ -98,6 +105,10 @@ const Fields<Task>& fields_of(const Task*) {
       field("params", &T::params, "parameters, for ${params.NAME} and $MLP_PARAMS"),
       field("resources", &T::resources, "what a node of the task needs"),
       field("num_nodes", &T::num_nodes, "nodes that the task runs on").range(1, 100'000),
+      field("procs_per_node", &T::procs_per_node, "processes on each node").range(1, 1'000),
+      word("run_per", &T::run_per, {"process", "node", "job"}, parse_run_per, "process",
+           "whether 'run' is started for each process, for each node (torchrun) or once for the "
+           "job (mpirun)"),
       field("workdir", &T::workdir, "folder that the program starts in, relative to the project"),
       field("run", &T::run, "the program, for /bin/sh").shell(),
       {"trainer", "the built-in trainer, instead of a program", read_trainer,

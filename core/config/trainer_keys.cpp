@@ -8,22 +8,6 @@ namespace mlp::config {
 
 namespace {
 
-// A key whose words are an enum, with the function that reads one.
-template <class T, class E>
-Field<T> word(std::string_view name, E T::*member, std::vector<std::string_view> words,
-              std::optional<E> (*parse)(std::string_view) noexcept, std::string_view fallback,
-              std::string_view description) {
-  return {name,
-          description,
-          [=](const Reader& reader, const YamlNode& node, const Rule& rule, T& object) {
-            std::string text;
-            read_value(reader, name, node, rule, text);
-            if (const auto value = parse(text)) object.*member = *value;
-          },
-          [fallback](const Rule& rule) { return shape_of(std::string(fallback), rule); },
-          {.choices = std::move(words)}};
-}
-
 void read_class_weights(const Reader& reader, const YamlNode& node, const Rule& rule,
                         TrainerData& data) {
   if (node.kind == YamlKind::scalar) {

@@ -3,13 +3,14 @@
 
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
-#include "core/data/manifest_builder.hpp"
 #include "core/data/remote_claim.hpp"
 #include "core/data/select.hpp"
+#include "core/data/version_builder.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 namespace mlp::data {
 
@@ -17,38 +18,6 @@ namespace {
 
 constexpr std::size_t kept_changes = 10000;
 constexpr std::chrono::minutes longest_wait(10); // for a collection of a remote's garbage
-
-// Builds the version while the scan goes on.
-class BuildVisitor final : public ScanVisitor {
- public:
-  explicit BuildVisitor(ObjectSink& sink) : sink_(sink) { builders_.emplace_back(sink); }
-
-  void enter(const std::string& name) override {
-    names_.push_back(name);
-    builders_.emplace_back(sink_);
-  }
-  void leave() override {
-    Entry directory = builders_.back().finish();
-    builders_.pop_back();
-    directory.name = std::move(names_.back());
-    names_.pop_back();
-    builders_.back().add(std::move(directory));
-  }
-  void entry(const Entry& entry) override {
-    if (entry.name.empty())
-      single_ = entry;
-    else
-      builders_.back().add(entry);
-  }
-  // The root entry, when the scan is done.
-  Entry finish() { return single_ ? *std::move(single_) : builders_.back().finish(); }
-
- private:
-  ObjectSink& sink_;
-  std::vector<TreeBuilder> builders_;
-  std::vector<std::string> names_;
-  std::optional<Entry> single_;
-};
 
 bool is_within(const fs::path& path, const fs::path& folder) {
   const auto [end, ignored] = std::mismatch(folder.begin(), folder.end(), path.begin(), path.end());
@@ -144,7 +113,7 @@ AddResult Datasets::add(const DatasetName& dataset, bool dry_run) {
     if (!dry_run) store_.prepare(stop_);
     HashOnly hash_only;
     ObjectSink& sink = dry_run ? static_cast<ObjectSink&>(hash_only) : store_;
-    BuildVisitor build(sink);
+    VersionBuilder build(sink);
     progress_.begin(fmt::format("adding {}", dataset.name), 0, ProgressUnit::bytes);
     result.scanned = scan(root, sink, build,
                           {.cache = cache_of(dataset),
@@ -155,9 +124,7 @@ AddResult Datasets::add(const DatasetName& dataset, bool dry_run) {
                            .progress = &progress_,
                            .stop = stop_},
                           [&] {
-                            const Entry version = build.finish();
-                            result.totals = version_totals(version);
-                            result.version = sink.put(PackKind::meta, encode_manifest(version));
+                            std::tie(result.version, result.totals) = build.finish();
                             if (!dry_run) store_.flush();
                           });
     progress_.end();

@@ -72,6 +72,69 @@ std::size_t read_some(File& file, std::span<std::byte> into, const std::string& 
   return done;
 }
 
+// Those of the folder's own .mlpignore; none if it has no such file.
+std::vector<IgnorePattern> ignore_patterns(const Directory& directory,
+                                           const std::vector<DirectoryItem>& items) {
+  const auto found = std::ranges::lower_bound(items, ignore_file_name, {}, &DirectoryItem::name);
+  if (found == items.end() || found->name != ignore_file_name || !S_ISREG(found->info.st_mode))
+    return {};
+  const std::string path = directory.path_of(found->name);
+  std::string text(max_ignore_bytes + 1, '\0');
+  File file = directory.open_file(found->name);
+  text.resize(read_some(file, std::as_writable_bytes(std::span(text)), path));
+  if (text.size() > max_ignore_bytes)
+    throw Error(ErrorKind::failed, fmt::format("'{}' is larger than 1 MiB", path));
+  return parse_ignore(text);
+}
+
+// Those that hold in a folder.
+std::vector<IgnorePattern> patterns_of(const Directory& directory,
+                                       const std::vector<DirectoryItem>& items, std::size_t depth,
+                                       const ScanOptions& options) {
+  std::vector<IgnorePattern> patterns;
+  if (options.ignore_files) patterns = ignore_patterns(directory, items);
+  if (depth == 0) patterns.insert(patterns.end(), options.ignored.begin(), options.ignored.end());
+  return patterns;
+}
+
+// Counts what a scan would walk over, as far as there is room.
+class Measure {
+ public:
+  Measure(const ScanOptions& options, std::uint64_t most_files, std::uint64_t most_bytes)
+      : options_(options), most_files_(most_files), most_bytes_(most_bytes) {}
+
+  // False once it is too much.
+  bool walk(const Directory& directory, const std::string& name, std::size_t depth) {
+    const std::vector<DirectoryItem> items = directory.list();
+    ignore_.enter(name, patterns_of(directory, items, depth, options_));
+    for (const DirectoryItem& item : items) {
+      throw_if_stopped(options_.stop);
+      const bool folder = S_ISDIR(item.info.st_mode);
+      if (ignore_.ignores(item.name, folder)) continue;
+      if (folder) {
+        ++stats.directories;
+        if (depth + 1 >= max_directory_depth ||
+            !walk(*directory.open_child(item.name), item.name, depth + 1))
+          return false;
+      } else {
+        ++stats.files;
+        if (S_ISREG(item.info.st_mode))
+          stats.bytes += static_cast<std::uint64_t>(item.info.st_size);
+        if (stats.files > most_files_ || stats.bytes > most_bytes_) return false;
+      }
+    }
+    ignore_.leave();
+    return true;
+  }
+
+  ScanStats stats;
+
+ private:
+  const ScanOptions& options_;
+  std::uint64_t most_files_, most_bytes_;
+  IgnoreRules ignore_;
+};
+
 class Scanner {
  public:
   Scanner(ObjectSink& sink, ScanVisitor& visitor, const ScanOptions& options)
@@ -97,7 +160,8 @@ class Scanner {
   }
 
   void commit() {
-    if (new_cache_) new_cache_->commit();
+    const bool known = !news_ && options_.new_cache == options_.cache && fs::exists(options_.cache);
+    if (new_cache_ && !known) new_cache_->commit();
   }
   [[nodiscard]] const ScanStats& stats() const { return stats_; }
 
@@ -117,7 +181,7 @@ class Scanner {
       throw Error(ErrorKind::failed,
                   fmt::format("folders are nested too deeply at '{}'", directory->path()));
     const std::vector<DirectoryItem> items = directory->list();
-    ignore_.enter(name, ignore_patterns(*directory, items));
+    ignore_.enter(name, patterns_of(*directory, items, depth, options_));
     for (const DirectoryItem& item : items) {
       throw_if_stopped(options_.stop);
       if (ignore_.ignores(item.name, S_ISDIR(item.info.st_mode))) continue;
@@ -135,21 +199,6 @@ class Scanner {
     ignore_.leave();
   }
 
-  // Those of the folder's own .mlpignore; none if it has no such file.
-  static std::vector<IgnorePattern> ignore_patterns(const Directory& directory,
-                                                    const std::vector<DirectoryItem>& items) {
-    const auto found = std::ranges::lower_bound(items, ignore_file_name, {}, &DirectoryItem::name);
-    if (found == items.end() || found->name != ignore_file_name || !S_ISREG(found->info.st_mode))
-      return {};
-    const std::string path = directory.path_of(found->name);
-    std::string text(max_ignore_bytes + 1, '\0');
-    File file = directory.open_file(found->name);
-    text.resize(read_some(file, std::as_writable_bytes(std::span(text)), path));
-    if (text.size() > max_ignore_bytes)
-      throw Error(ErrorKind::failed, fmt::format("'{}' is larger than 1 MiB", path));
-    return parse_ignore(text);
-  }
-
   void handle(const DirectoryPointer& directory, const DirectoryItem& item,
               const std::string& name) {
     ++stats_.files;
@@ -160,8 +209,9 @@ class Scanner {
       pending.file.target = directory->read_link(item.name);
       pending.file.stat = to_file_stat(item.info);
       pending.file.trusted = true;
-      pending.file.recorded =
-          options_.records || (cached && cached->recorded && cached->target == pending.file.target);
+      const bool was = cached && cached->recorded && cached->target == pending.file.target;
+      pending.file.recorded = options_.records || was;
+      news_ = news_ || pending.file.recorded != was;
     } else if (S_ISREG(item.info.st_mode)) {
       const FileStat now = to_file_stat(item.info);
       stats_.bytes += now.size;
@@ -175,6 +225,7 @@ class Scanner {
         if (cached && cached->recorded && cached->type == file_type(item.info))
           pending.recorded = std::move(cached->content);
         ++stats_.read_files;
+        news_ = true;
         stats_.read_bytes += now.size;
         if (options_.progress != nullptr) options_.progress->note(directory->path_of(item.name));
         if (now.size <= small_file)
@@ -320,6 +371,7 @@ class Scanner {
   StatCacheReader cache_;
   std::unique_ptr<StatCacheWriter> new_cache_;
   ScanStats stats_;
+  bool news_ = false; // something that the cache does not have
   IgnoreRules ignore_;
   std::deque<Pending> pending_;
   TaskPool pool_; // last: its tasks use the rest
@@ -334,6 +386,13 @@ ScanStats scan(const fs::path& root, ObjectSink& sink, ScanVisitor& visitor,
   if (before_commit) before_commit();
   scanner.commit();
   return scanner.stats();
+}
+
+std::optional<ScanStats> measure(const fs::path& root, const ScanOptions& options,
+                                 std::uint64_t most_files, std::uint64_t most_bytes) {
+  Measure measure(options, most_files, most_bytes);
+  if (!measure.walk(*Directory::open(root), "", 0)) return std::nullopt;
+  return measure.stats;
 }
 
 } // namespace mlp::data

@@ -4,13 +4,16 @@
 #pragma once
 
 #include "core/base/progress.hpp"
+#include "core/data/ignore.hpp"
 #include "core/data/manifest.hpp"
 #include "core/data/stat_cache.hpp"
 #include "core/data/store.hpp"
 
 #include <functional>
+#include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 namespace mlp::data {
 
@@ -20,6 +23,9 @@ struct ScanOptions {
   std::string token;  // of the store that both caches speak of
   // Whether what is found counts as recorded: true where the sink keeps it.
   bool records = false;
+  // Whether .mlpignore files are looked at; and patterns at the root that go before theirs.
+  bool ignore_files = true;
+  std::vector<IgnorePattern> ignored;
   unsigned jobs = 0; // 0: one a CPU
   Progress* progress = nullptr;
   std::stop_token stop;
@@ -50,5 +56,9 @@ class ScanVisitor {
 // there the caller makes its objects durable.
 ScanStats scan(const fs::path& root, ObjectSink& sink, ScanVisitor& visitor,
                const ScanOptions& options, const std::function<void()>& before_commit = {});
+
+// What a scan would walk over: counted, nothing read. nullopt once there are more files or bytes.
+[[nodiscard]] std::optional<ScanStats> measure(const fs::path& root, const ScanOptions& options,
+                                               std::uint64_t most_files, std::uint64_t most_bytes);
 
 } // namespace mlp::data

@@ -219,13 +219,15 @@ HostCapacity host_capacity(const fs::path& driver) {
   return capacity;
 }
 
-Demand demand_of(const config::Resources& resources) {
+Demand demand_of(const config::Resources& resources, std::int64_t nodes) {
   Demand demand;
-  if (resources.cpus) demand.millicpus = std::llround(resources.cpus->value * 1000);
+  const auto times = static_cast<double>(nodes);
+  if (resources.cpus) demand.millicpus = std::llround(resources.cpus->value * times * 1000);
   if (resources.memory)
-    demand.memory_mib = static_cast<std::uint64_t>(std::ceil(resources.memory->value * 1024));
+    demand.memory_mib =
+        static_cast<std::uint64_t>(std::ceil(resources.memory->value * times * 1024));
   if (resources.accelerators) {
-    demand.gpus = resources.accelerators->count;
+    demand.gpus = resources.accelerators->count * nodes;
     demand.gpu_model = resources.accelerators->name;
   }
   return demand;

@@ -50,7 +50,8 @@ struct Demand {
     return millicpus == 0 && memory_mib == 0 && gpus == 0;
   }
 };
-[[nodiscard]] Demand demand_of(const config::Resources& resources);
+// `nodes` of them, all on this machine.
+[[nodiscard]] Demand demand_of(const config::Resources& resources, std::int64_t nodes);
 // "2 CPUs, 1 GPU"
 [[nodiscard]] std::string demand_text(const Demand& demand);
 // Throws Error(config) that says what is too much, if the machine can never give it.

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "core/base/fs.hpp"
+#include "core/config/project_file.hpp"
 #include "core/track/run_folder.hpp"
 
 #include <cstdint>
@@ -22,8 +23,21 @@ struct Placement {
   std::int64_t processes_per_node = 1;
   std::int64_t node = 0;  // index in hosts
   std::int64_t local = 0; // process on that node
-  std::uint16_t port = 0; // free on the first host
+  std::uint16_t port = 0; // this and one more for each process of a host are free there
+  [[nodiscard]] std::int64_t rank() const noexcept { return node * processes_per_node + local; }
+  [[nodiscard]] std::int64_t world_size() const noexcept {
+    return static_cast<std::int64_t>(hosts.size()) * processes_per_node;
+  }
 };
+
+// The processes that mlp starts for a task on these hosts, in the order of their ranks; with
+// `run_per: node` or `job` the first of those that each one stands for.
+[[nodiscard]] std::vector<Placement>
+place_processes(const config::Task& task, std::vector<std::string> hosts, std::uint16_t port);
+
+// The hosts in the form that Open MPI, Horovod and DeepSpeed read: "127.0.0.1 slots=4", one line a
+// host, as Open MPI wants it.
+[[nodiscard]] std::string host_file(const Placement& placement);
 
 // Variables to add to the environment that the process has. `project` is absolute.
 [[nodiscard]] std::map<std::string, std::string> launch_environment(const track::RunFolder& run,
@@ -34,7 +48,8 @@ struct Placement {
 // "MLP_DATA_" and the name in upper case, with '_' for what a variable cannot hold.
 [[nodiscard]] std::string data_variable(std::string_view dataset);
 
-// A TCP port that was free on this machine a moment ago; 0 if none could be had.
-[[nodiscard]] std::uint16_t free_port() noexcept;
+// The first of `count` TCP ports in a row that were free on this machine a moment ago; 0 if none
+// could be had.
+[[nodiscard]] std::uint16_t free_ports(std::int64_t count) noexcept;
 
 } // namespace mlp::job

@@ -1,12 +1,17 @@
 // Finding the processes of a run by the variable that every one of them inherits.
 #include "core/base/error.hpp"
+#include "core/base/text.hpp"
 #include "core/job/supervisor.hpp"
 
 #include <fmt/format.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <charconv>
+#include <chrono>
 #include <csignal>
+#include <cstdlib>
+#include <thread>
 
 namespace mlp::job {
 
@@ -30,6 +35,29 @@ int kill_leftovers(std::string_view run_id) {
     if (::kill(pid, SIGKILL) == 0) ++killed;
   }
   return killed;
+}
+
+void kill_orphans() {
+  const fs::path children = fmt::format("/proc/self/task/{}/children", ::getpid());
+  for (int round = 0; round < 50; ++round) {
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+    std::string list;
+    try {
+      list = read_file(children);
+    } catch (const Error&) {
+      return;
+    }
+    bool any = false;
+    for (const std::string& word : split(list, ' ')) {
+      const pid_t pid = static_cast<pid_t>(std::strtol(word.c_str(), nullptr, 10));
+      if (pid <= 0) continue;
+      any = true;
+      ::kill(pid, SIGKILL);
+    }
+    if (!any) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
 }
 
 } // namespace mlp::job

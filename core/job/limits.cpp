@@ -75,18 +75,19 @@ std::optional<fs::path> version2_parent(const fs::path& root, const std::string&
 } // namespace
 
 ResourceLimits::ResourceLimits(const std::string& run_id, const config::Resources& resources,
-                               const fs::path& root) {
+                               std::int64_t nodes, const fs::path& root) {
+  const auto times = static_cast<double>(nodes);
   if (resources.memory && !resources.memory->at_least) {
     const std::string bytes = std::to_string(static_cast<std::uint64_t>(
-        std::llround(resources.memory->value * static_cast<double>(gib))));
+        std::llround(resources.memory->value * times * static_cast<double>(gib))));
     // No way out into swap, where the kernel counts that.
     limit("memory", run_id, root,
           {{"memory.limit_in_bytes", bytes}, {"memory.memsw.limit_in_bytes?", bytes}},
           {{"memory.max", bytes}, {"memory.swap.max?", "0"}});
   }
   if (resources.cpus && !resources.cpus->at_least) {
-    const std::string quota =
-        std::to_string(std::lround(resources.cpus->value * static_cast<double>(cpu_period)));
+    const std::string quota = std::to_string(
+        std::lround(resources.cpus->value * times * static_cast<double>(cpu_period)));
     const std::string period = std::to_string(cpu_period);
     limit("cpu", run_id, root, {{"cpu.cfs_period_us", period}, {"cpu.cfs_quota_us", quota}},
           {{"cpu.max", quota + " " + period}});

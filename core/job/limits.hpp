@@ -15,9 +15,10 @@ namespace mlp::job {
 
 class ResourceLimits {
  public:
-  // Makes the groups of a run, below the one that this process is in. Does not throw for what
-  // cannot be had. `root` is where control groups are mounted.
-  ResourceLimits(const std::string& run_id, const config::Resources& resources,
+  // Makes the groups of a run, below the one that this process is in, for as many nodes, all of
+  // them on this machine. Does not throw for what cannot be had. `root` is where control groups are
+  // mounted.
+  ResourceLimits(const std::string& run_id, const config::Resources& resources, std::int64_t nodes,
                  const fs::path& root = "/sys/fs/cgroup");
   // Removes the groups; their processes must have ended.
   ~ResourceLimits();

@@ -66,4 +66,8 @@ bool request_cancel(const track::RunFolder& run, std::string_view reason, bool n
 // that was killed could not clean up. Returns how many. Linux only; quick.
 int kill_leftovers(std::string_view run_id);
 
+// Kills what programs of this process left, that had gone out of their groups and became our
+// children: this process must be their subreaper. Blocks for a quarter of a second at most.
+void kill_orphans();
+
 } // namespace mlp::job

@@ -11,6 +11,11 @@ config::Project project_of(const track::RunFolder& run) {
   return {run.root.parent_path().parent_path().parent_path()};
 }
 
+fs::path code_of(const track::RunFolder& run, const track::RunSpec& spec) {
+  if (spec.reproduces.empty()) return project_of(run).root;
+  return spec.source ? run.code() / spec.source->folder : run.code();
+}
+
 config::Task resolve_run_task(const track::RunFolder& run, const track::RunSpec& spec) {
   const config::ProjectFile file = config::load_project_file(run.project_file());
   config::OrderedMap<config::Scalar> overrides;
@@ -22,7 +27,7 @@ config::Task resolve_run_task(const track::RunFolder& run, const track::RunSpec&
 Work work_of(const track::RunFolder& run, const track::RunSpec& spec, const fs::path& program) {
   Work work;
   work.task = resolve_run_task(run, spec);
-  const fs::path root = project_of(run).root;
+  const fs::path root = code_of(run, spec);
   work.directory = work.task.workdir.empty() ? root : root / work.task.workdir;
   if (work.task.trainer)
     work.arguments = {program.native(), "__trainer", run.root.native()};

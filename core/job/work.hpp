@@ -22,6 +22,10 @@ struct Work {
 // The project that a run folder lies in: <root>/.mlp/runs/<id>.
 [[nodiscard]] config::Project project_of(const track::RunFolder& run);
 
+// The folder of the project's code that a run works in: the project itself, but for a run that
+// repeats another.
+[[nodiscard]] fs::path code_of(const track::RunFolder& run, const track::RunSpec& spec);
+
 // The task with its overrides. Throws Error(config) if the copy does not have it.
 [[nodiscard]] config::Task resolve_run_task(const track::RunFolder& run,
                                             const track::RunSpec& spec);

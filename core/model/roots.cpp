@@ -6,6 +6,7 @@
 #include "core/data/versions.hpp"
 #include "core/model/registry.hpp"
 #include "core/track/run_folder.hpp"
+#include "core/track/run_record.hpp"
 #include "core/track/source_state.hpp"
 
 #include <fmt/format.h>
@@ -40,8 +41,14 @@ class Roots {
       if (id.front() == '.') continue; // one that is being made or removed
       const track::RunFolder run{project_.runs() / id};
       try {
-        for (const track::DatasetUse& use : track::read_run_spec(run).datasets)
-          if (!use.digest.empty()) add(use.digest, Need::run, fmt::format("run {}", id));
+        const track::RunSpec spec = track::read_run_spec(run);
+        const std::string by = fmt::format("run {}", id);
+        for (const track::DatasetUse& use : spec.datasets)
+          if (!use.digest.empty()) add(use.digest, Need::run, by);
+        if (spec.source && !spec.source->snapshot.empty())
+          add(spec.source->snapshot, Need::run, by);
+        for (const std::string& outputs : track::read_output_digests(run))
+          add(outputs, Need::run, by);
       } catch (Error& error) {
         std::error_code ignored;
         if (!fs::exists(run.root, ignored)) continue; // it was removed meanwhile

@@ -48,6 +48,9 @@ Values code_of(const RunRecord& run) {
   put(out, "branch", run.spec.source->branch);
   if (run.spec.source->dirty)
     out.emplace("uncommitted changes", *run.spec.source->dirty ? "true" : "false");
+  put(out, "snapshot", run.spec.source->snapshot);
+  if (!run.spec.source->removed.empty())
+    out.emplace("removed", dump_json(Json(run.spec.source->removed)));
   return out;
 }
 
@@ -68,6 +71,7 @@ Values metrics_of(const RunRecord& run) {
 Values result_of(const RunRecord& run) {
   Values out;
   put(out, "state", std::string(state_name(run.state)));
+  if (run.outputs) put(out, "outputs", run.outputs->digest);
   if (run.exit_code) out.emplace("exit_code", std::to_string(*run.exit_code));
   return out;
 }

@@ -9,6 +9,8 @@
 //   progress.json   how far the built-in trainer is within an epoch; replaced, never synced
 //   outs/           $MLP_OUT_DIR
 //   checkpoints/    $MLP_CHECKPOINT_DIR
+//   code/           of a run that repeats another: its source and data, made from that one's
+//   records hosts           $MLP_HOST_FILE: the nodes of the job, for mpirun
 // The folder appears whole, by a rename: a run exists with its spec and its first event, or not at
 // all.
 #pragma once
@@ -41,6 +43,8 @@ struct RunFolder {
   [[nodiscard]] fs::path progress() const { return root / "progress.json"; }
   [[nodiscard]] fs::path outs() const { return root / "outs"; }
   [[nodiscard]] fs::path checkpoints() const { return root / "checkpoints"; }
+  [[nodiscard]] fs::path code() const { return root / "code"; }
+  [[nodiscard]] fs::path host_file() const { return root / "hosts"; }
   [[nodiscard]] fs::path supervisor_lock() const { return root / "supervisor.lock"; }
   [[nodiscard]] std::string id() const { return root.filename().native(); }
 };

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t max_states = 1000;
 constexpr std::size_t max_warnings = 100;
+constexpr std::size_t max_process_name = 64;
 constexpr std::size_t max_metrics = 1000;
 // How long a supervisor may take to say its first word after its submitter has ended.
 constexpr std::chrono::seconds start_allowance{10};
@@ -63,6 +64,7 @@ void take_state(RunRecord& run, const Json& record, WallTime time) {
     run.started.reset();
     run.ended.reset();
     run.exit_code.reset();
+    run.failed_process.clear();
     run.supervisor.reset();
     run.program.reset();
     run.cancel_reason.reset();
@@ -85,7 +87,13 @@ void take_state(RunRecord& run, const Json& record, WallTime time) {
     if (const auto code = record.find("exit_code");
         code != record.end() && code->is_number_integer())
       run.exit_code = code->get<int>();
+    run.failed_process = text_member(record, "process").substr(0, max_process_name);
   }
+}
+
+std::uint64_t count_member(const Json& record, const char* key) {
+  const auto found = record.find(key);
+  return found != record.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
 }
 
 void take_event(RunRecord& run, std::set<std::string>& untagged, const Json& record) {
@@ -95,6 +103,10 @@ void take_event(RunRecord& run, std::set<std::string>& untagged, const Json& rec
     take_state(run, record, time);
   } else if (event == "cancel") {
     run.cancel_reason = text_member(record, "reason");
+  } else if (event == "outputs") {
+    run.outputs =
+        RunOutputs{text_member(record, "digest"), count_member(record, "files"),
+                   count_member(record, "bytes"), record.value("partial", Json()) == Json(true)};
   } else if (event == "model") {
     append_bounded(run.models, text_member(record, "model"), max_warnings);
   } else if (event == "tag") {
@@ -140,6 +152,14 @@ RunRecord read_journals(const RunFolder& folder) {
   run.events_end = events.offset;
   run.metrics_end = metrics.offset;
   return run;
+}
+
+std::vector<std::string> read_output_digests(const RunFolder& run) {
+  std::vector<std::string> out;
+  (void)read_journal(run.events(), 0, [&](const Json& record) {
+    if (text_member(record, "event") == "outputs") out.push_back(text_member(record, "digest"));
+  });
+  return out;
 }
 
 void settle(RunRecord& run, WallTime now) {

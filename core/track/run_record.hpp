@@ -21,6 +21,13 @@ struct StateChange {
   std::string reason;
 };
 
+// What the program left in outs/, as it was taken into the object store.
+struct RunOutputs {
+  std::string digest; // "sha256:..." of its manifest
+  std::uint64_t files = 0, bytes = 0;
+  bool partial = false; // the run did not succeed
+};
+
 struct RunRecord {
   RunFolder folder;
   RunSpec spec; // its params: what was asked for, with what the program logged laid over
@@ -34,8 +41,10 @@ struct RunRecord {
   std::optional<WallTime> started; // of the last attempt
   std::optional<WallTime> ended;
   std::optional<int> exit_code; // of the program: 128 + signal if a signal ended it
+  std::string failed_process; // of several: "rank 3", the one that failed first; see line_prefix()
   std::optional<ProcessIdentity> submitter, supervisor, program; // of the last attempt
   std::optional<std::string> cancel_reason; // somebody asked this attempt to stop
+  std::optional<RunOutputs> outputs;        // of the last attempt that left any
   std::vector<std::string> models;          // registered from it: "digits@3"
   std::vector<std::string> tags;            // sorted; see annotations.hpp and logged.hpp
   std::string note;                         // a person's; may have several lines
@@ -60,6 +69,10 @@ struct RunRecord {
 // the machine restarted; or if it never began although its submitter ended. A supervisor on another
 // host is taken to be alive. Writes nothing.
 void settle(RunRecord& record, WallTime now);
+
+// The digests of everything that was taken into the object store as the run's outputs, without
+// reading its metrics. Throws Error.
+[[nodiscard]] std::vector<std::string> read_output_digests(const RunFolder& run);
 
 // The value of one metric over time, in the order reported.
 struct MetricPoint {

@@ -83,6 +83,7 @@ Json to_json(const RunSpec& spec) {
                           {"num_nodes", spec.num_nodes},
                           {"grace_seconds", spec.grace_seconds}});
   if (!spec.name.empty()) out["name"] = spec.name;
+  if (!spec.reproduces.empty()) out["reproduces"] = spec.reproduces;
   if (!spec.command.empty()) out["run"] = spec.command;
   if (!spec.overrides.empty()) out["overrides"] = spec.overrides;
   if (!spec.model.empty()) out["model"] = spec.model;
@@ -102,6 +103,9 @@ Json to_json(const RunSpec& spec) {
   if (spec.source) {
     Json source = json_object({{"commit", spec.source->commit}, {"branch", spec.source->branch}});
     if (spec.source->dirty) source["dirty"] = *spec.source->dirty;
+    if (!spec.source->folder.empty()) source["folder"] = spec.source->folder;
+    if (!spec.source->snapshot.empty()) source["snapshot"] = spec.source->snapshot;
+    if (!spec.source->removed.empty()) source["removed"] = spec.source->removed;
     out["source"] = std::move(source);
   }
   return out;
@@ -113,6 +117,7 @@ RunSpec run_spec_from_json(const Json& json, std::string_view what) {
   spec.id = json_string(json, "id", what);
   spec.task = members.text("task");
   spec.name = members.text("name");
+  spec.reproduces = members.text("reproduces");
   spec.project = members.text("project");
   spec.created = parse_time(members.text("created")).value_or(WallTime{});
   spec.user = members.text("user");
@@ -135,7 +140,8 @@ RunSpec run_spec_from_json(const Json& json, std::string_view what) {
     }
   if (const Json* source = members.object("source")) {
     const Members state(*source, what);
-    spec.source = SourceState{state.text("commit"), state.text("branch"), std::nullopt};
+    spec.source = SourceState{state.text("commit"), state.text("branch"),   std::nullopt,
+                              state.text("folder"), state.text("snapshot"), state.texts("removed")};
     if (const Json* dirty = state.find("dirty", &Json::is_boolean, "true or false"))
       spec.source->dirty = dirty->get<bool>();
   }

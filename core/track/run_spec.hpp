@@ -29,6 +29,11 @@ struct SourceState {
   std::string commit;        // 40 hexadecimal characters; empty before the first commit
   std::string branch;        // empty: detached
   std::optional<bool> dirty; // uncommitted changes; absent if it took too long to find out
+  std::string folder;        // the project's place in the work tree; empty: its root
+  // "sha256:..." of the files that were not as committed, or without a commit of all files; empty:
+  // there are none, or they were not kept.
+  std::string snapshot;
+  std::vector<std::string> removed; // committed files that were not there
   bool operator==(const SourceState&) const = default;
 };
 
@@ -46,7 +51,8 @@ struct RunSpec {
   std::map<std::string, std::string> overrides; // --param NAME=VALUE, as typed
   std::map<std::string, std::string> params;    // all; value: JSON text, e.g. 0.01, "relu"
   std::vector<DatasetUse> datasets;
-  std::optional<SourceState> source;    // absent outside git
+  std::optional<SourceState> source;    // absent outside git, unless a snapshot was taken
+  std::string reproduces;               // the run that this one repeats, see code()
   std::vector<std::string> outs;        // paths that the task promises
   std::vector<std::string> environment; // names only: values may be secret
   std::string model;                    // to be registered as; empty: none

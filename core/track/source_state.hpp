@@ -12,13 +12,29 @@
 
 namespace mlp::track {
 
+// In what a work tree differs from its commit.
+struct SourceChanges {
+  fs::path root;                    // of the work tree; the paths are relative to it
+  std::vector<std::string> changed; // other than committed, or neither tracked nor ignored
+  std::vector<std::string> removed;
+  bool complete = false; // false: there was no time, there were more than 10,000, or there is a
+                         // repository within this one that has changed
+};
+
 // The state of the git work tree around `folder`. Dirty means: a tracked file differs from the
 // commit, or there is a file that is neither tracked nor ignored. It stays absent if `time_limit`
 // is over first (a big tree on a slow disk). nullopt outside git, or if git's files cannot be read.
-// Blocks for about `time_limit` at most. Never throws; the reason of an absence is a debug message.
+// With `changes`, which then hold what differs, it is slower. Blocks for about `time_limit` at
+// most. Never throws; the reason of an absence is a debug message.
 [[nodiscard]] std::optional<SourceState>
 source_state(const fs::path& folder,
-             std::chrono::milliseconds time_limit = std::chrono::milliseconds(2000));
+             std::chrono::milliseconds time_limit = std::chrono::milliseconds(2000),
+             SourceChanges* changes = nullptr);
+
+// Writes the files of a commit of the repository around `folder` to `target`, an empty folder.
+// Changes nothing in the repository. Blocks. Throws Error: not_found if it does not have the
+// commit, or libgit2 is not installed; failed, with git's reason.
+void checkout_commit(const fs::path& folder, const std::string& commit, const fs::path& target);
 
 // What a file is in some git ref.
 struct RefFile {

@@ -104,7 +104,7 @@ class Attempt {
     std::map<std::string, std::string> environment = current_environment();
     environment["WORLD_SIZE"] = environment["LOCAL_WORLD_SIZE"] = std::to_string(size);
     environment["MASTER_ADDR"] = "127.0.0.1";
-    environment["MASTER_PORT"] = std::to_string(job::free_port());
+    environment["MASTER_PORT"] = std::to_string(job::free_ports(1));
     environment["MLP_RANK_TOKEN"] = random_token(32);
     environment["MLP_RANK_THREADS"] = std::to_string(threads_of_rank(launch_.threads, size));
     for (std::size_t rank = 0; rank < size; ++rank)

@@ -39,9 +39,6 @@ tasks:
     run: echo begun; sleep 300
   forks:
     run: (setsid sleep 300 & echo $! > leftover); echo ended
-  nodes:
-    num_nodes: 2
-    run: "true"
 YAML
 WHO=world expect_exit 0 mlp train
 contains "$out" "loss"
@@ -75,8 +72,6 @@ expect_exit 10 mlp train slow
 contains "$err" "longer than max_duration"
 expect_exit 0 mlp train forks
 kill -0 "$(cat leftover)" 2>/dev/null && fail "what the program left behind still runs"
-expect_exit 3 mlp train nodes
-contains "$err" "2 nodes"
 
 # Detached: the id is all that is printed, and the run goes on.
 sed -i 's/exit 7/sleep 1; exit 7/' mlp.yaml

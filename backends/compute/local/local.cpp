@@ -57,7 +57,7 @@ std::vector<std::string> command_line(const fs::path& program, const fs::path& r
 } // namespace
 
 job::Capabilities LocalBackend::capabilities() const {
-  return {.several_nodes = false,
+  return {.several_nodes = true, // all of them here
           .logs_while_running = true,
           .queues = true,
           .enforces_resources = false};
@@ -86,11 +86,7 @@ std::string LocalBackend::render(const job::JobSpec& job) const {
 }
 
 std::string LocalBackend::submit(const job::JobSpec& job) {
-  if (job.num_nodes > 1)
-    throw Error(ErrorKind::config, fmt::format("run '{}' asks for {} nodes: this machine is one",
-                                               job.run_id, job.num_nodes))
-        .with_hint("set num_nodes to 1");
-  job::check_demand(job::demand_of(job.resources), job::host_capacity());
+  job::check_demand(job::demand_of(job.resources, job.num_nodes), job::host_capacity());
   const RunFolder run = folder_of(job.run_folder.native());
   const track::RunRecord record = track::read_journals(run);
   if (record.state == RunState::pending)
