@@ -18,15 +18,16 @@ namespace mlp {
 
 namespace {
 
-model::Lineage lineage_of(const track::RunSpec& spec) {
+model::Lineage lineage_of(const track::RunRecord& run) {
+  const track::RunSpec& spec = run.spec;
   model::Lineage out;
   out.run = spec.id;
   out.task = spec.task;
   for (const track::DatasetUse& use : spec.datasets)
     out.datasets.push_back({use.name, use.digest});
-  out.params = spec.params;
+  out.params = run.params();
   Json params = json_object();
-  for (const auto& [name, value] : spec.params)
+  for (const auto& [name, value] : out.params)
     params[name] = parse_json(value, name);
   out.params_digest = sha256(dump_json(params)).text();
   if (spec.source) {
@@ -80,7 +81,7 @@ model::ModelVersion register_model(const config::Project& project, std::string_v
   about.user = track::user_name();
   about.signature = signature_of(files);
   if (run != nullptr) {
-    about.lineage = lineage_of(run->spec);
+    about.lineage = lineage_of(*run);
     about.metrics = run->metrics;
     std::erase_if(about.metrics, [](const auto& metric) { // the machine's say nothing of the model
       return metric.first.starts_with(track::system_prefix);

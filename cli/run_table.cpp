@@ -81,9 +81,10 @@ RunTable run_table(const std::vector<track::RunRecord>& runs, int digits) {
   for (const track::RunRecord& run : runs) {
     std::vector<std::string> row = {run.spec.id, run.spec.task,
                                     std::string(track::state_name(run.state))};
+    const std::map<std::string, std::string> own = run.params();
     for (const std::string& name : params) {
-      const auto found = run.spec.params.find(name);
-      const bool there = found != run.spec.params.end();
+      const auto found = own.find(name);
+      const bool there = found != own.end();
       if (there && !track::number_in(found->second)) table.numeric[row.size()] = false;
       row.push_back(there ? param_text(found->second, digits) : std::string());
     }
@@ -102,8 +103,9 @@ Json run_table_json(const std::vector<track::RunRecord>& runs) {
   Json rows = json_array();
   for (const track::RunRecord& run : runs) {
     Json values = json_object();
+    const std::map<std::string, std::string> own = run.params();
     for (const std::string& name : params)
-      if (const auto found = run.spec.params.find(name); found != run.spec.params.end())
+      if (const auto found = own.find(name); found != own.end())
         values[name] = parse_json(found->second, "param");
     rows.push_back(json_object({{"run", run.spec.id},
                                 {"task", run.spec.task},

@@ -55,6 +55,7 @@ Json run_json(const track::RunRecord& run) {
   Json out = track::to_json(run.spec);
   out.erase("version"); // of spec.json
   out["run"] = run.spec.id;
+  out["params"] = params_json(run.params());
   if (!run.spec.command.empty()) out["command"] = run.spec.command;
   out["state"] = track::state_name(run.state);
   out["reason"] = run.reason;

@@ -33,8 +33,9 @@ std::string label_of(const track::RunRecord& run, const std::vector<std::string>
   constexpr std::size_t shown = 3;
   std::string label = run.spec.id;
   if (!run.spec.name.empty()) label += " " + run.spec.name;
+  const std::map<std::string, std::string> params = run.params();
   for (std::size_t i = 0; i < std::min(differing.size(), shown); ++i)
-    if (const auto found = run.spec.params.find(differing[i]); found != run.spec.params.end())
+    if (const auto found = params.find(differing[i]); found != params.end())
       label += fmt::format(" {}={}", differing[i], found->second);
   return label;
 }

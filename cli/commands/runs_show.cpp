@@ -92,8 +92,9 @@ std::string text_of(const track::RunRecord& run) {
   lines.field("tags", join(run.tags, ", "));
   lines.block("note", run.note);
   lines.field("folder", run.folder.root.native());
-  if (!run.spec.params.empty()) lines.text += "params\n";
-  for (const auto& [name, value] : run.spec.params)
+  const std::map<std::string, std::string> params = run.params();
+  if (!params.empty()) lines.text += "params\n";
+  for (const auto& [name, value] : params)
     lines.item(name, value);
   add_metrics(lines, run.metrics, "metrics", false);
   add_metrics(lines, run.metrics, "machine", true);

@@ -159,10 +159,10 @@ Json MlflowRun::run() {
   return out;
 }
 
-MlflowRun::History MlflowRun::history(const std::string& key, std::uint64_t from,
-                                      std::size_t limit) const {
+Json MlflowRun::history(const std::string& key, std::uint64_t from, std::size_t limit) const {
   struct Full {};
-  History out{json_array(), 0};
+  Json metrics = json_array();
+  std::uint64_t next = 0;
   const std::string name(job::journal_name(key));
   std::uint64_t line = 0; // pages are counted in lines: they are only appended
   try {
@@ -182,14 +182,16 @@ MlflowRun::History MlflowRun::history(const std::string& key, std::uint64_t from
       if (found == record.end()) return;
       const auto number = number_of(*found);
       if (!number) return;
-      if (out.metrics.size() == limit) {
-        out.next = line - 1;
+      if (metrics.size() == limit) {
+        next = line - 1;
         throw Full{};
       }
-      out.metrics.push_back(metric_json(key, *number, time_in(record), step_of(record)));
+      metrics.push_back(metric_json(key, *number, time_in(record), step_of(record)));
     });
   } catch (const Full&) { // the rest is the next page
   }
+  Json out = json_object({{"metrics", std::move(metrics)}});
+  if (next != 0) out["next_page_token"] = std::to_string(next);
   return out;
 }
 

@@ -40,13 +40,9 @@ class MlflowRun {
   [[nodiscard]] Json info();
   [[nodiscard]] bool has_tag(const std::string& name);
 
-  struct History {
-    Json metrics;
-    std::uint64_t next = 0; // where the next page begins; 0: this was the last
-  };
-  // At most `limit` points of a metric, from a page's beginning on.
-  [[nodiscard]] History history(const std::string& key, std::uint64_t from,
-                                std::size_t limit) const;
+  // The answer to metrics/get-history: at most `limit` points of a metric, from a page's beginning
+  // on, and the token of the next page if there is more.
+  [[nodiscard]] Json history(const std::string& key, std::uint64_t from, std::size_t limit) const;
 
   // For what could not be written.
   [[nodiscard]] const job::MetricLines& lines() const noexcept { return lines_; }

@@ -140,7 +140,7 @@ const MlflowService::Route MlflowService::routes[] = {
 };
 
 MlflowService::MlflowService(MlflowRun& run, std::string token)
-    : run_(run), token_(std::move(token)) {}
+    : run_(run), models_(run.folder(), run.spec().id), token_(std::move(token)) {}
 
 void MlflowService::handle(HttpRequest request, HttpReply reply) {
   reply.send(answer(request));
@@ -198,6 +198,10 @@ HttpResponse MlflowService::dispatch(const HttpRequest& request) {
   if (!path.starts_with(api))
     throw MlflowError(404, "ENDPOINT_NOT_FOUND", fmt::format("No API at '{}'", printable(path)));
   const std::string_view name = path.substr(api.size());
+  if (name == "logged-models" || name.starts_with("logged-models/"))
+    return json_response(models_.answer(request.method,
+                                        name.substr(std::string_view("logged-models").size()),
+                                        MlflowRequest(request)));
   bool known = false;
   for (const Route& route : routes) {
     if (route.path != name) continue;
@@ -367,12 +371,8 @@ Json MlflowService::get_history(const MlflowRequest& request) {
   const std::int64_t limit = std::clamp<std::int64_t>(
       request.integer("max_results").value_or(most_points), 1, most_points);
   const auto from = request.integer("page_token").value_or(0);
-  MlflowRun::History page =
-      run_.history(key, static_cast<std::uint64_t>(std::max<std::int64_t>(0, from)),
-                   static_cast<std::size_t>(limit));
-  Json out = json_object({{"metrics", std::move(page.metrics)}});
-  if (page.next != 0) out["next_page_token"] = std::to_string(page.next);
-  return out;
+  return run_.history(key, static_cast<std::uint64_t>(std::max<std::int64_t>(0, from)),
+                      static_cast<std::size_t>(limit));
 }
 
 Json MlflowService::list_run_artifacts(const MlflowRequest& request) {

@@ -9,6 +9,7 @@
 
 #include "core/base/json_fwd.hpp"
 #include "core/serve/http.hpp"
+#include "core/serve/mlflow_models.hpp"
 #include "core/serve/mlflow_run.hpp"
 
 #include <string>
@@ -65,6 +66,7 @@ class MlflowService : public HttpHandler {
   static const Route routes[];
 
   MlflowRun& run_;
+  MlflowModels models_;
   std::string token_;
 };
 

@@ -98,7 +98,7 @@ std::vector<RunDifference> diff_runs(const RunRecord& a, const RunRecord& b) {
   compare(out, "spec", spec_of(a), spec_of(b));
   compare(out, "code", code_of(a), code_of(b));
   compare(out, "data", data_of(a), data_of(b));
-  compare(out, "params", a.spec.params, b.spec.params);
+  compare(out, "params", a.params(), b.params());
   compare(out, "metrics", metrics_of(a), metrics_of(b));
   compare(out, "result", result_of(a), result_of(b));
   return out;
@@ -106,15 +106,18 @@ std::vector<RunDifference> diff_runs(const RunRecord& a, const RunRecord& b) {
 
 std::vector<std::string> differing_params(const std::vector<RunRecord>& runs) {
   std::set<std::string> names;
-  for (const RunRecord& run : runs)
-    for (const auto& [name, value] : run.spec.params)
+  std::vector<Values> params;
+  for (const RunRecord& run : runs) {
+    params.push_back(run.params());
+    for (const auto& [name, value] : params.back())
       names.insert(name);
+  }
   std::vector<std::string> out;
   for (const std::string& name : names) {
     std::set<std::string> values; // "" stands for none: JSON text is never empty
-    for (const RunRecord& run : runs) {
-      const auto found = run.spec.params.find(name);
-      values.insert(found == run.spec.params.end() ? std::string() : found->second);
+    for (const Values& own : params) {
+      const auto found = own.find(name);
+      values.insert(found == own.end() ? std::string() : found->second);
     }
     if (values.size() > 1 || runs.size() == 1) out.push_back(name);
   }

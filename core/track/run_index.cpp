@@ -107,7 +107,7 @@ void store(db::Database& database, const RunFolder& folder) {
     problem = error.message();
   }
   Json params = json_object();
-  for (const auto& [name, value] : run.spec.params)
+  for (const auto& [name, value] : run.params())
     params[name] = parse_json(value, name);
   db::Statement insert = database.prepare(
       "INSERT OR REPLACE INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");

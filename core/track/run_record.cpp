@@ -134,6 +134,12 @@ void take_metrics(RunRecord& run, Logged& logged, const Json& record) {
 
 } // namespace
 
+std::map<std::string, std::string> RunRecord::params() const {
+  std::map<std::string, std::string> all = logged_params;
+  all.insert(spec.params.begin(), spec.params.end());
+  return all;
+}
+
 RunRecord read_journals(const RunFolder& folder) {
   RunRecord run;
   run.folder = folder;
@@ -146,7 +152,7 @@ RunRecord read_journals(const RunFolder& folder) {
   const JournalEnd metrics = read_journal(
       folder.metrics(), 0, [&](const Json& record) { take_metrics(run, logged, record); });
   for (const auto& [name, value] : logged.params)
-    run.spec.params.insert_or_assign(name, plain_param(value));
+    run.logged_params.emplace(name, plain_param(value));
   add_tags(run.tags, logged.tags, untagged);
   run.damaged += events.damaged + metrics.damaged;
   run.events_end = events.offset;

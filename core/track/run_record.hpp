@@ -30,7 +30,7 @@ struct RunOutputs {
 
 struct RunRecord {
   RunFolder folder;
-  RunSpec spec; // its params: what was asked for, with what the program logged laid over
+  RunSpec spec;
 
   RunState state = RunState::pending;
   std::string reason;              // of the state
@@ -53,6 +53,10 @@ struct RunRecord {
   std::map<std::string, double> metrics; // the last value of each; at most 1,000 names
   std::uint64_t points = 0;              // lines of metrics that are not params or tags
   std::size_t damaged = 0;               // lines of events or metrics that could not be read
+
+  std::map<std::string, std::string> logged_params; // of the program itself; JSON text; logged.hpp
+  // What was asked for, with what the program logged laid over.
+  [[nodiscard]] std::map<std::string, std::string> params() const;
 
   // Where reading ended, to see later whether there is more.
   std::uint64_t events_end = 0, metrics_end = 0;

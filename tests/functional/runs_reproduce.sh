@@ -19,6 +19,7 @@ tasks:
       total ${params.k} > "$MLP_OUT_DIR/sum.txt"
       cp src/lib.sh "$MLP_OUT_DIR/"
       echo "{\"sum\": $(cat "$MLP_OUT_DIR/sum.txt")}" >> "$MLP_METRICS"
+      echo '{"params": {"own": 1}}' >> "$MLP_METRICS"
   drifts:
     run: date +%N > "$MLP_OUT_DIR/when"; echo same > "$MLP_OUT_DIR/constant"
   fails:
@@ -49,6 +50,9 @@ equals "$(cat data/nums/n.txt | wc -l)" 7
 again=$(mlp runs ls --json | jq -r ".runs[].run" | grep -v "$first")
 equals "$(spec "$again" .outputs.digest)" "$digest"
 equals "$(spec "$again" .params.k)" 3
+# What a program logged as its own params is not what the next one is asked for.
+equals "$(spec "$first" .params.own)" 1
+equals "$(jq -c . ".mlp/runs/$again/params.json")" '{"k":3}'
 contains "$(mlp runs show "$again")" "repeats   $first"
 for part in data mlp.lock mlp.yaml src; do [ -e ".mlp/runs/$again/code/$part" ] || fail "no $part"; done
 [ ! -e ".mlp/runs/$again/code/.mlp" ] || fail "state is no code"

@@ -109,8 +109,7 @@ TEST_CASE("a batch is lines of one moment each, and numbers that JSON lacks are 
                           "{\"time\":\"1970-01-01T00:00:02.000Z\",\"step\":2,\"step_value\":3}\n"));
   const track::RunRecord record = f.record();
   CHECK(record.damaged == 0);
-  CHECK(record.spec.params ==
-        std::map<std::string, std::string>{{"lr", "0.5"}, {"opt", "\"adam\""}});
+  CHECK(record.params() == std::map<std::string, std::string>{{"lr", "0.5"}, {"opt", "\"adam\""}});
   CHECK(record.tags == std::vector<std::string>{"stage=dev"});
   const Json data = parsed(f.get("runs/get?run_id=" + f.spec.id)).at("run").at("data");
   CHECK(dump_json(data.at("params")) ==
@@ -210,8 +209,8 @@ TEST_CASE("params change and tags go without an error that ends a program", "[se
   CHECK(f.post("runs/log-parameter", entry("opt", "sgd")).status == 200);
   CHECK(f.post("runs/log-parameter", entry("opt", "adam")).status == 200);
   CHECK(f.post("runs/log-parameter", entry("long", std::string(20'000, 'x'))).status == 200);
-  CHECK(f.record().spec.params.at("opt") == "\"adam\"");
-  CHECK(f.record().spec.params.at("long").size() <= track::max_logged_value);
+  CHECK(f.record().params().at("opt") == "\"adam\"");
+  CHECK(f.record().params().at("long").size() <= track::max_logged_value);
   CHECK(f.post("runs/set-tag", entry("t", "1")).status == 200);
   CHECK(f.post("runs/delete-tag", json_object({{"key", "t"}})).status == 200);
   CHECK(f.record().tags.empty());
@@ -293,4 +292,43 @@ TEST_CASE("artifacts stay below the run's outs", "[serve][mlflow]") {
   CHECK(read_file(outside / "secret") == "secret");
   CHECK(artifact("DELETE", "/a/b%20c/model.bin").status == 200);
   CHECK(artifact("POST", "/a/x", "y").status == 405);
+}
+
+TEST_CASE("a model that a client logs lies in the run's outs", "[serve][mlflow]") {
+  Fixture f;
+  const auto call = [&](const std::string& method, const std::string& path,
+                        const std::string& body = {}) {
+    return f.service.answer(f.request(method, "/api/2.0/mlflow/logged-models" + path, body));
+  };
+  const std::string asked =
+      R"({"experiment_id":"0","name":"net","model_type":"Classifier","source_run_id":"x",)"
+      R"("params":[{"key":"depth","value":"3"}],"tags":[{"key":"t","value":"v"}]})";
+  const Json info = parsed(call("POST", "", asked)).at("model").at("info");
+  const std::string id = info.at("model_id").get<std::string>();
+  CHECK(info.at("artifact_uri") == (f.run.outs() / "models/net").native());
+  CHECK(info.at("status") == "LOGGED_MODEL_PENDING");
+  CHECK(info.at("source_run_id") == f.spec.id);
+  // Another of the same name does not write over it.
+  CHECK(parsed(call("POST", "", asked)).at("model").at("info").at("artifact_uri") ==
+        (f.run.outs() / "models/net-2").native());
+  CHECK(
+      parsed(call("POST", "", R"({"name":"../../x"})")).at("model").at("info").at("artifact_uri") ==
+      (f.run.outs() / "models/model").native());
+  make_directories(f.run.outs() / "models/net/data");
+  CHECK(dump_json(parsed(call("GET", "/" + id + "/artifacts/directories")).at("files")) ==
+        R"([{"is_dir":true,"path":"data"}])");
+  CHECK(call("PATCH", "/" + id, R"({"model_id":"x","status":"LOGGED_MODEL_READY"})").status == 200);
+  CHECK(call("PATCH", "/" + id, R"({"status":"DONE"})").status == 400);
+  CHECK(call("PATCH", "/" + id + "/tags", R"({"tags":[{"key":"u","value":"w"}]})").status == 200);
+  CHECK(call("DELETE", "/" + id + "/tags/t").status == 200);
+  const Json model = parsed(call("GET", "/" + id)).at("model");
+  CHECK(model.at("info").at("status") == "LOGGED_MODEL_READY");
+  CHECK(dump_json(model.at("info").at("tags")) == R"([{"key":"u","value":"w"}])");
+  CHECK(dump_json(model.at("data").at("params")) == R"([{"key":"depth","value":"3"}])");
+  CHECK(parsed(call("POST", "/search", "{}")).at("models").size() == 3);
+  CHECK(call("GET", "/m-none").status == 404);
+  CHECK(call("PUT", "/" + id).status == 404);
+  CHECK(call("POST", "/" + id + "/params", R"({"params":[3]})").status == 400);
+  CHECK(call("DELETE", "/" + id).status == 200);
+  CHECK(call("GET", "/" + id).status == 404);
 }

@@ -39,7 +39,8 @@ TEST_CASE("what a program logs as params is laid over what was asked for", "[tra
   f.say(R"({"params": {"lr": "0.01", "optimizer": "adam", "nesterov": true}})");
   f.say(R"({"params": {"lr": 0.001, "nothing": null, "shape": [1], "": 1}, "loss": 2})");
   const RunRecord run = f.read();
-  CHECK(run.spec.params ==
+  CHECK(run.spec.params.at("lr") == "0.1"); // what was asked for stays
+  CHECK(run.params() ==
         std::map<std::string, std::string>{
             {"lr", "0.001"}, {"layers", "3"}, {"optimizer", "\"adam\""}, {"nesterov", "true"}});
   CHECK(run.metrics == std::map<std::string, double>{{"loss", 2}});
