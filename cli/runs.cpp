@@ -140,12 +140,8 @@ std::vector<std::string> last_lines(const fs::path& path, std::size_t lines) {
   if (text.empty()) return {};
   std::vector<std::string> all = split(text, '\n');
   if (all.size() > lines) all.erase(all.begin(), all.end() - static_cast<std::ptrdiff_t>(lines));
-  for (std::string& line : all) {
-    // What a progress bar wrote over itself: only what was left to see.
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    const std::size_t over = line.rfind('\r');
-    line = printable(over == std::string::npos ? line : line.substr(over + 1));
-  }
+  for (std::string& line : all)
+    line = shown_line(line);
   return all;
 }
 

@@ -1,9 +1,9 @@
 // `mlp plot`: the curves of one metric of several runs, in the terminal or as an SVG file.
 #include "cli/completers.hpp"
 #include "cli/runs.hpp"
+#include "cli/terminal.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
-#include "core/base/process.hpp"
 #include "core/base/text.hpp"
 #include "core/track/chart.hpp"
 #include "core/track/run_diff.hpp"
@@ -116,13 +116,6 @@ void take_terminal_size(track::ChartOptions& options) {
     return;
   options.width = size.ws_col;
   options.height = std::clamp<std::size_t>(size.ws_row, 9, 50) - 1;
-}
-
-bool is_utf8_locale() {
-  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"})
-    if (const auto value = get_env(name); value && !value->empty())
-      return value->find("UTF-8") != std::string::npos || value->find("utf8") != std::string::npos;
-  return false;
 }
 
 void run(Session& session) {

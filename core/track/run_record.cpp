@@ -105,14 +105,10 @@ void take_event(RunRecord& run, const Json& record) {
   } // others are of no concern here, or of a newer mlp
 }
 
-bool is_value_name(const std::string& name) {
-  return name != "step" && name != "time";
-}
-
 void take_metrics(RunRecord& run, const Json& record) {
   ++run.points;
   for (const auto& [name, value] : record.items()) {
-    if (!value.is_number() || !is_value_name(name)) continue;
+    if (!is_metric(name, value)) continue;
     if (run.metrics.size() >= max_metrics && !run.metrics.contains(name)) continue;
     run.metrics[name] = value.get<double>();
   }
@@ -125,14 +121,35 @@ RunRecord read_journals(const RunFolder& folder) {
   run.folder = folder;
   run.spec = read_run_spec(folder);
   run.since = run.spec.created;
-  const JournalEnd events =
-      read_journal(folder.events(), 0, [&](const Json& record) { take_event(run, record); });
-  const JournalEnd metrics =
-      read_journal(folder.metrics(), 0, [&](const Json& record) { take_metrics(run, record); });
+  (void)read_on(run);
+  return run;
+}
+
+bool read_on(RunRecord& run, std::uint64_t most,
+             const std::function<void(const Json& point)>& each_point) {
+  const auto take_point = [&](const Json& point) {
+    take_metrics(run, point);
+    if (each_point) each_point(point);
+  };
+  const JournalEnd events = read_journal(
+      run.folder.events(), run.events_end, [&](const Json& event) { take_event(run, event); },
+      most);
+  const JournalEnd metrics = read_journal(run.folder.metrics(), run.metrics_end, take_point, most);
   run.damaged += events.damaged + metrics.damaged;
   run.events_end = events.offset;
   run.metrics_end = metrics.offset;
-  return run;
+  return events.more || metrics.more;
+}
+
+std::optional<double> step_of(const Json& point) {
+  for (const char* key : {"step", "epoch"})
+    if (const auto step = point.find(key); step != point.end() && step->is_number())
+      return step->get<double>();
+  return std::nullopt;
+}
+
+bool is_metric(std::string_view name, const Json& value) {
+  return value.is_number() && name != "step" && name != "time";
 }
 
 void settle(RunRecord& run, WallTime now) {
@@ -180,11 +197,7 @@ std::vector<MetricPoint> read_metric(const RunFolder& run, std::string_view name
     if (value == record.end() || !value->is_number()) return;
     MetricPoint point;
     point.value = value->get<double>();
-    for (const char* key : {"step", "epoch"})
-      if (const auto step = record.find(key); step != record.end() && step->is_number()) {
-        point.step = step->get<double>();
-        break;
-      }
+    point.step = step_of(record);
     if (points.size() >= 2 * limit)
       points.erase(points.begin(), points.end() - static_cast<std::ptrdiff_t>(limit));
     points.push_back(point);
