@@ -20,11 +20,15 @@ constexpr std::size_t most_in_legend = 40;
 std::string fitted(std::string_view text, double size, double width) {
   std::string shown = printable(text);
   if (Picture::text_width(shown, size) <= width) return shown;
-  std::size_t columns = std::min<std::size_t>(display_width(shown), most_pixels);
-  while (columns > 0 &&
-         Picture::text_width(std::string(fit_width(shown, columns)) + "...", size) > width)
-    --columns;
-  return std::string(fit_width(shown, columns)) + "...";
+  const auto cut = [&](std::size_t columns) {
+    return std::string(fit_width(shown, columns)) + "...";
+  };
+  std::size_t fits = 0, too_many = most_pixels; // of columns
+  while (fits + 1 < too_many) {
+    const std::size_t middle = (fits + too_many) / 2;
+    (Picture::text_width(cut(middle), size) <= width ? fits : too_many) = middle;
+  }
+  return cut(fits);
 }
 
 // On the middle of a pixel, where a thin line is sharpest.
