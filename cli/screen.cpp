@@ -185,7 +185,7 @@ Screen::Screen() {
   if (::isatty(STDOUT_FILENO) != 1) throw Error(ErrorKind::usage, "standard output is no terminal");
   has_keys_ = ::isatty(STDIN_FILENO) == 1;
   stop_signal = 0;
-  suspend_asked = false;
+  suspend_asked = size_changed = continued = false;
   install_all();
   try {
     enter();
@@ -226,17 +226,16 @@ ScreenSize Screen::size() const {
   return {size.ws_col, size.ws_row};
 }
 
-void Screen::draw(const std::vector<std::string>& lines) {
-  const ScreenSize now = size();
+void Screen::draw(const std::vector<std::string>& lines, ScreenSize made_for) {
   std::string text;
-  if (now != drawn_size_) {
+  if (made_for != drawn_size_) {
     text = "\033[0m\033[2J";
     drawn_.clear();
   }
   text += screen_changes(drawn_, lines);
   if (!text.empty()) send(text);
   drawn_ = lines;
-  drawn_size_ = now;
+  drawn_size_ = made_for;
 }
 
 void Screen::send(const std::string& text) {
@@ -264,7 +263,11 @@ void Screen::send(const std::string& text) {
 
 std::vector<KeyPress> Screen::wait(std::chrono::milliseconds timeout) {
   const auto until = std::chrono::steady_clock::now() + timeout;
-  while (stopped() == 0 && !size_changed.exchange(false)) {
+  while (stopped() == 0) {
+    if (size_changed.exchange(false)) { // also to and fro: terminals move what they show
+      drawn_size_ = {0, 0};
+      return {};
+    }
     if (suspend_asked.exchange(false)) {
       suspend();
       return {};

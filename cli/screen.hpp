@@ -46,9 +46,9 @@ class Screen {
 
   // 80 x 24 where the terminal does not tell.
   [[nodiscard]] ScreenSize size() const;
-  // Blocks while the terminal takes nothing, but not beyond a signal that stops. Throws Error or
-  // ClosedPipe if it is gone.
-  void draw(const std::vector<std::string>& lines);
+  // Lines that were made for a screen of this size. Blocks while the terminal takes nothing, but
+  // not beyond a signal that stops. Throws Error or ClosedPipe if it is gone.
+  void draw(const std::vector<std::string>& lines, ScreenSize made_for);
   // Waits for keys, at most so long; returns early for a signal or a change of size.
   [[nodiscard]] std::vector<KeyPress> wait(std::chrono::milliseconds timeout);
   // The number of the signal that asked to stop, or 0. A lost terminal is SIGHUP.

@@ -8,8 +8,8 @@
 #include "core/base/error.hpp"
 #include "core/base/interrupt.hpp"
 #include "core/base/json.hpp"
+#include "core/base/log.hpp"
 #include "core/base/process.hpp"
-#include "core/base/text.hpp"
 
 #include <unistd.h>
 
@@ -91,7 +91,19 @@ bool obey(KeyPress press, RunsWatch& watch, Screen& screen, bool& paused) {
   return true;
 }
 
+// Messages would be written across the screen.
+class WithoutLog {
+ public:
+  explicit WithoutLog(Output& output) : output_(output) { set_log_sink(nullptr); }
+  ~WithoutLog() { set_log_sink(&output_.log_sink()); }
+  WithoutLog(const WithoutLog&) = delete;
+
+ private:
+  Output& output_;
+};
+
 void show(Session& session, RunsWatch& watch, bool unicode) {
+  const WithoutLog quiet(session.output());
   const GpuWatch gpus(gpu_interval);
   Screen screen;
   bool paused = false;
@@ -106,7 +118,7 @@ void show(Session& session, RunsWatch& watch, bool unicode) {
     view.paused = paused;
     view.unicode = unicode;
     view.color = session.output().draws_color();
-    screen.draw(watch_frame(view, size.columns, size.rows));
+    screen.draw(watch_frame(view, size.columns, size.rows), size);
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(next - Clock::now());
     for (const KeyPress press :
          screen.wait(more ? std::chrono::milliseconds(0) : std::max(left, refresh / 10)))

@@ -113,16 +113,16 @@ TEST_CASE("a terminal gets back its modes, its screen and its cursor", "[screen]
     Screen screen;
     CHECK((terminal.modes().c_lflag & (ECHO | ICANON | ISIG)) == 0);
     CHECK(screen.size() == ScreenSize{60, 12});
-    screen.draw({"one", "two"});
+    screen.draw({"one", "two"}, screen.size());
     CHECK_THAT(terminal.text(), Contains("\033[?1049h") && Contains("\033[?25l") &&
                                     Contains("\033[1;1H\033[Kone\033[2;1H\033[Ktwo"));
-    screen.draw({"one", "2"});
+    screen.draw({"one", "2"}, screen.size());
     CHECK(terminal.text() == "\033[2;1H\033[K2");
-    screen.draw({"one", "2"});
+    screen.draw({"one", "2"}, screen.size());
     CHECK(terminal.text().empty());
     // Another size: all of it anew.
     terminal.resize(30, 5);
-    screen.draw({"one", "2"});
+    screen.draw({"one", "2"}, screen.size());
     CHECK_THAT(terminal.text(), Contains("\033[2J") && Contains("one"));
     terminal.type("\033[Bq");
     CHECK(screen.wait(5s) == Keys{down, quit});
@@ -147,7 +147,7 @@ TEST_CASE("a signal to stop is told, and ends a wait", "[screen]") {
     ::raise(SIGTERM);
     CHECK(screen.stopped() == SIGTERM);
     CHECK(screen.wait(10s).empty());
-    screen.draw({"not sent"});
+    screen.draw({"not sent"}, screen.size());
   }
   CHECK_THAT(terminal.text(), !Contains("not sent"));
   struct sigaction after {};
