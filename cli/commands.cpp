@@ -85,6 +85,7 @@ extern const Command sweep_stop_command;
 extern const Command train_command;
 extern const Command trainer_command;
 extern const Command version_command;
+extern const Command watch_command;
 extern const Command why_command;
 
 std::span<const Command* const> commands() {
@@ -126,6 +127,7 @@ std::span<const Command* const> commands() {
       &runs_compare_command,
       &runs_tag_command,
       &runs_note_command,
+      &watch_command,
       &plot_command,
       &runs_export_command,
       &runs_import_command,

@@ -154,13 +154,8 @@ std::vector<std::string> last_lines(const fs::path& path, std::size_t lines,
   std::vector<std::string> all = split(text, '\n');
   std::erase_if(all, [&](const std::string& line) { return !line.starts_with(prefix); });
   if (all.size() > lines) all.erase(all.begin(), all.end() - static_cast<std::ptrdiff_t>(lines));
-  for (std::string& line : all) {
-    line.erase(0, prefix.size());
-    // What a progress bar wrote over itself: only what was left to see.
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    const std::size_t over = line.rfind('\r');
-    line = printable(over == std::string::npos ? line : line.substr(over + 1));
-  }
+  for (std::string& line : all)
+    line = shown_line(line.substr(prefix.size()));
   return all;
 }
 

@@ -1,6 +1,7 @@
 // Progress on one line: phase, share, amount, rate, time left, note; cut to the terminal's width.
 #include "cli/terminal.hpp"
 
+#include "core/base/process.hpp"
 #include "core/base/text.hpp"
 #include "core/base/time.hpp"
 
@@ -25,6 +26,13 @@ std::size_t terminal_width() {
 }
 
 } // namespace
+
+bool is_utf8_locale() {
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"})
+    if (const auto value = get_env(name); value && !value->empty())
+      return value->find("UTF-8") != std::string::npos || value->find("utf8") != std::string::npos;
+  return false;
+}
 
 TerminalProgress::TerminalProgress(bool draws, bool verbose, bool quiet)
     : draws_(draws), verbose_(verbose), quiet_(quiet) {}

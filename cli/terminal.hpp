@@ -12,6 +12,9 @@
 
 namespace mlp {
 
+// Whether the locale's characters are UTF-8: else text is drawn with ASCII alone.
+[[nodiscard]] bool is_utf8_locale();
+
 // Thread-safe. Draws from the thread that calls advance() or note(), ten times a second at most,
 // and not in the first half second of a phase's work.
 class TerminalProgress : public Progress, public LogSink {

@@ -1,9 +1,9 @@
-// `mlp plot`: the curves of one metric of several runs, in the terminal or as an SVG file.
+// `mlp plot`: the curves of one metric of several runs, in the terminal or as an SVG or PNG file.
 #include "cli/completers.hpp"
 #include "cli/runs.hpp"
+#include "cli/terminal.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
-#include "core/base/process.hpp"
 #include "core/base/text.hpp"
 #include "core/track/chart.hpp"
 #include "core/track/run_diff.hpp"
@@ -119,17 +119,29 @@ void take_terminal_size(track::ChartOptions& options) {
   options.height = std::clamp<std::size_t>(size.ws_row, 9, 50) - 1;
 }
 
-bool is_utf8_locale() {
-  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"})
-    if (const auto value = get_env(name); value && !value->empty())
-      return value->find("UTF-8") != std::string::npos || value->find("utf8") != std::string::npos;
-  return false;
+struct PictureFile {
+  std::string path;
+  bool png = false; // else SVG
+};
+
+std::optional<PictureFile> picture_file(const Arguments& arguments) {
+  const auto svg = arguments.get("--svg"), out = arguments.get("--out");
+  if (svg && out) throw Error(ErrorKind::usage, "--svg and --out name two files");
+  if (svg) return PictureFile{*svg, false};
+  if (!out) return std::nullopt;
+  std::string ending = fs::path(*out).extension().native();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  if (ending != ".png" && ending != ".svg")
+    throw Error(ErrorKind::usage, fmt::format("cannot tell what '{}' is to be", printable(*out)))
+        .with_hint("a name that ends in .png or .svg");
+  return PictureFile{*out, ending == ".png"};
 }
 
 void run(Session& session) {
   const Arguments& arguments = session.arguments();
   const std::string metric = *arguments.get("METRIC");
-  const auto file = arguments.get("--svg");
+  const std::optional<PictureFile> file = picture_file(arguments);
   const auto width = arguments.integer("--width", 24, 20'000);
   const auto height = arguments.integer("--height", 8, 20'000);
   const Curves curves = read_curves(session, metric);
@@ -154,10 +166,11 @@ void run(Session& session) {
                           TextView{track::terminal_chart(curves.series, options)});
     return;
   }
-  write_file_atomic(*file, track::svg_chart(curves.series, options));
-  record["file"] = *file;
+  write_file_atomic(file->path, file->png ? track::png_chart(curves.series, options)
+                                          : track::svg_chart(curves.series, options));
+  record["file"] = file->path;
   session.output().emit(std::move(record), TextView{});
-  session.output().status(fmt::format("wrote {}", printable(*file)));
+  session.output().status(fmt::format("wrote {}", printable(file->path)));
 }
 
 } // namespace
@@ -173,7 +186,7 @@ std::vector<Candidate> complete_metrics(Session& session) {
 extern const Command plot_command;
 const Command plot_command = {
     .path = "plot",
-    .summary = "draw a metric of runs over time, in the terminal or as SVG",
+    .summary = "draw a metric of runs over time, in the terminal, or as SVG or PNG",
     .category = Category::training,
     .arguments = {{.name = "METRIC",
                    .help = "a name that the runs report",
@@ -182,9 +195,14 @@ const Command plot_command = {
                    .help = "'latest', or any part of a run's id that is its own",
                    .repeated = true,
                    .complete = complete_runs}},
-    .options = {{.name = "--svg",
+    .options = {{.name = "--out",
                  .value = "FILE",
-                 .help = "write a picture instead, with axes and a legend",
+                 .help = "write a picture instead, FILE.png or FILE.svg",
+                 .letter = 'o',
+                 .complete = complete_files},
+                {.name = "--svg",
+                 .value = "FILE",
+                 .help = "the same as SVG, whatever the name",
                  .complete = complete_files},
                 {.name = "--width",
                  .value = "N",
@@ -195,7 +213,7 @@ const Command plot_command = {
                 {.name = "--ascii", .help = "draw with plain characters"}},
     .examples = {{"mlp plot loss latest", "the newest run"},
                  {"mlp plot val_accuracy k3f9qx 0d7m2w", "two runs in one chart"},
-                 {"mlp plot loss k3f9qx 0d7m2w --svg loss.svg", "for a report"}},
+                 {"mlp plot loss k3f9qx 0d7m2w --out loss.png", "for a report"}},
     .run = run};
 
 } // namespace mlp

@@ -1,29 +1,30 @@
-// `mlp runs import`: takes in run folders that were copied from elsewhere.
+// `mlp runs import`: takes in runs from elsewhere, as folders or as archives.
 #include "cli/completers.hpp"
 #include "cli/runs.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
 #include "core/config/project.hpp"
+#include "core/track/run_archive.hpp"
 #include "core/track/run_copy.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <memory>
 
 namespace mlp {
 
 namespace {
 
 // The folder itself if it is a run, else the runs in it, the oldest first.
-std::vector<fs::path> run_folders(const fs::path& folder) {
+std::vector<fs::path> run_folders(const fs::path& folder, const std::string& name) {
   if (fs::exists(fs::symlink_status(folder / "spec.json"))) return {folder};
-  if (!fs::is_directory(folder))
-    throw Error(ErrorKind::not_found, fmt::format("no folder '{}'", printable(folder.native())));
   std::vector<std::string> ids = track::run_ids(folder);
   std::ranges::reverse(ids);
   if (ids.empty())
-    throw Error(ErrorKind::not_found, fmt::format("no run in '{}'", printable(folder.native())))
+    throw Error(ErrorKind::not_found, fmt::format("no run in '{}'", printable(name)))
         .with_hint("give a folder that has a spec.json, or one with such folders in it");
   std::vector<fs::path> out;
   for (const std::string& id : ids)
@@ -47,10 +48,35 @@ void warn(Session& session, const track::CopiedRun& copy) {
         fmt::format("run '{}' had not ended when it was copied: it counts as lost", copy.run.id()));
 }
 
+// A folder as it is, or an archive, unpacked into one of our own.
+class Source {
+ public:
+  Source(Session& session, const std::string& name) : path_(name) {
+    const bool piped = name == "-";
+    if (!piped && fs::is_directory(path_)) return;
+    if (!piped && !fs::exists(path_))
+      throw Error(ErrorKind::not_found, fmt::format("no folder or archive '{}'", printable(name)));
+    File file = piped ? File(::dup(STDIN_FILENO), "standard input") : File::open_read(path_);
+    make_directories(session.project().tmp());
+    unpacked_ = std::make_unique<TemporaryDirectory>("import-", session.project().tmp());
+    track::unpack_archive([&](std::span<std::byte> data) { return file.read(data); },
+                          piped ? "standard input" : name, unpacked_->path(), session.stop_token(),
+                          session.output().progress());
+    path_ = unpacked_->path();
+  }
+  [[nodiscard]] const fs::path& path() const noexcept { return path_; }
+
+ private:
+  fs::path path_;
+  std::unique_ptr<TemporaryDirectory> unpacked_;
+};
+
 void run(Session& session) {
   Json imported = json_array();
   std::string text;
-  for (const fs::path& folder : run_folders(*session.arguments().get("DIR"))) {
+  const std::string name = *session.arguments().get("PATH");
+  const Source source(session, name);
+  for (const fs::path& folder : run_folders(source.path(), name)) {
     const track::CopiedRun copy = track::import_run(
         folder, session.project().runs(), session.stop_token(), session.output().progress());
     warn(session, copy);
@@ -71,12 +97,14 @@ const Command runs_import_command = {
     .path = "runs import",
     .summary = "take in runs that were copied from another project or machine",
     .category = Category::training,
-    .arguments = {{.name = "DIR",
-                   .help = "a run's folder, or a folder with such folders in it",
-                   .complete = complete_directories}},
+    .arguments = {{.name = "PATH",
+                   .help = "a run's folder, a folder with such folders in it, or an archive of "
+                           "either (.tar, .tar.zst, or - for standard input)",
+                   .complete = complete_files}},
     .examples = {{"mlp runs import /mnt/stick", "all runs in that folder"},
                  {"mlp runs import ../other/.mlp/runs/20260131-120000-k3f9qx",
-                  "one run of another project"}},
+                  "one run of another project"},
+                 {"mlp runs import run.tar.zst", "an archive"}},
     .run = run};
 
 } // namespace mlp

@@ -52,4 +52,8 @@ bool is_run_id(std::string_view text) {
   return true;
 }
 
+std::string_view run_id_second(std::string_view id) noexcept {
+  return id.substr(0, sizeof("20260131-120000") - 1);
+}
+
 } // namespace mlp

@@ -38,6 +38,11 @@ namespace mlp {
 // The same, but newlines and tabs stay.
 [[nodiscard]] std::string printable_lines(std::string_view text);
 
+// A line of a program's output as it looked in the end: what a progress bar wrote over is gone
+// (before the last carriage return), so are colours and titles (the escape sequences CSI and OSC of
+// ECMA-48), tabs are blanks up to the next multiple of 8, and the rest is printable().
+[[nodiscard]] std::string shown_line(std::string_view line);
+
 // Columns on a terminal: two for East Asian wide characters and emoji, none for combining marks.
 // Source: Unicode 14 EastAsianWidth.txt, general categories Mn, Me, Cf.
 [[nodiscard]] std::size_t display_width(std::string_view text) noexcept;

@@ -125,6 +125,67 @@ std::string printable_lines(std::string_view text) {
   return made_printable(text, "\n\t");
 }
 
+namespace {
+
+// Bytes of the sequence that `text` begins with; 0 if there is none, or no end of it is near.
+std::size_t escape_length(std::string_view text) {
+  constexpr std::size_t longest = 512;
+  if (text.size() < 3 || text[0] != '\x1b') return 0;
+  text = text.substr(0, longest);
+  const auto is_between = [&](std::size_t at, char low, char high) {
+    return at < text.size() && text[at] >= low && text[at] <= high;
+  };
+  if (text[1] == '[') {
+    std::size_t at = 2;
+    while (is_between(at, '0', '?'))
+      ++at;
+    while (is_between(at, ' ', '/'))
+      ++at;
+    return is_between(at, '@', '~') ? at + 1 : 0;
+  }
+  if (text[1] == ']') {
+    const std::size_t end = text.find_first_of("\a\x1b", 2);
+    if (end == std::string_view::npos) return 0;
+    if (text[end] == '\a') return end + 1;
+    return text.substr(end).starts_with("\x1b\\") ? end + 2 : 0;
+  }
+  return 0;
+}
+
+} // namespace
+
+std::string shown_line(std::string_view line) {
+  constexpr std::size_t tab = 8;
+  if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+  if (const std::size_t over = line.rfind('\r'); over != std::string_view::npos)
+    line.remove_prefix(over + 1);
+  std::string out, part;
+  std::size_t columns = 0;
+  const auto end_part = [&] {
+    const std::string shown = printable(part);
+    columns += display_width(shown);
+    out += shown;
+    part.clear();
+  };
+  while (!line.empty()) {
+    std::size_t length = escape_length(line);
+    if (length == 0) {
+      length = 1;
+      if (line.front() == '\t') {
+        end_part();
+        const std::size_t blanks = tab - columns % tab;
+        out.append(blanks, ' ');
+        columns += blanks;
+      } else {
+        part += line.front();
+      }
+    }
+    line.remove_prefix(length);
+  }
+  end_part();
+  return out;
+}
+
 bool is_valid_utf8(std::string_view text) {
   while (!text.empty()) {
     const std::size_t length = decode(text).length;

@@ -1,6 +1,6 @@
-// Curves of metrics, drawn with characters for a terminal or as SVG for a report. Pure functions of
-// their arguments; thread-safe.
-// Source of the ticks: P. Heckbert, Nice Numbers for Graph Labels, Graphics Gems (1990).
+// Curves of metrics, drawn with characters for a terminal, or as SVG or PNG for a report. Pure
+// functions of their arguments; thread-safe. Source of the ticks: P. Heckbert, Nice Numbers for
+// Graph Labels, Graphics Gems (1990).
 #pragma once
 
 #include <cstddef>
@@ -33,7 +33,7 @@ struct ChartSeries {
 
 struct ChartOptions {
   std::string title, x_label;
-  std::size_t width = 80, height = 23; // columns and lines, or for SVG pixels
+  std::size_t width = 80, height = 23; // columns and lines, or for files pixels
   bool color = false;                  // terminal escapes
   bool unicode = true;                 // braille and box drawing; else ASCII
 };
@@ -50,7 +50,13 @@ struct ChartOptions {
 [[nodiscard]] std::string svg_chart(const std::vector<ChartSeries>& series,
                                     const ChartOptions& options);
 
-// What both draw in. The first and last tick of y are its axis' ends; those of x lie within its
+// The same as a PNG file. Text is drawn by lines of our own: characters beyond ASCII are empty
+// boxes. Of many series the legend names the first 40. Sides of more than 4,000 pixels are cut to
+// that.
+[[nodiscard]] std::string png_chart(const std::vector<ChartSeries>& series,
+                                    const ChartOptions& options);
+
+// What all draw in. The first and last tick of y are its axis' ends; those of x lie within its
 // ends, which are the first and last x that there is.
 struct ChartFrame {
   std::vector<double> x_ticks, y_ticks;

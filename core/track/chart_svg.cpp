@@ -1,21 +1,16 @@
 // Charts as SVG: grid, axes, one path a series, and the legend below.
-// Source: SVG 1.1 (W3C, 2011); colours of M. Okabe and K. Ito that colour-blind readers tell apart.
+// Source: SVG 1.1 (W3C, 2011).
 #include "core/base/text.hpp"
-#include "core/track/chart.hpp"
+#include "core/track/chart_style.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 namespace mlp::track {
 
 namespace {
-
-constexpr std::array<std::string_view, 8> colors = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
-                                                    "#e69f00", "#56b4e9", "#000000", "#b3a300"};
-constexpr std::array<std::string_view, 4> dashes = {"", "6 3", "2 2", "8 3 2 3"};
 
 // printable() has dealt with control characters; of the rest XML cannot hold U+FFFE and U+FFFF.
 std::string xml(std::string_view text) {
@@ -46,23 +41,19 @@ std::string xml(std::string_view text) {
 }
 
 std::string stroke(std::size_t series) {
-  std::string out = fmt::format("fill=\"none\" stroke=\"{}\" stroke-width=\"1.6\"",
-                                colors[series % colors.size()]);
-  const std::string_view dash = dashes[series / colors.size() % dashes.size()];
+  std::string out = fmt::format("fill=\"none\" stroke=\"#{:06x}\" stroke-width=\"{}\"",
+                                chart_color(series), chart_line_width);
+  std::string dash;
+  for (const double length : chart_dash(series))
+    if (length > 0) dash += fmt::format("{}{}", dash.empty() ? "" : " ", length);
   if (!dash.empty()) out += fmt::format(" stroke-dasharray=\"{}\"", dash);
   return out;
 }
 
-struct Area {
-  double left, top, width, height;
-};
-
-std::string path(const ChartSeries& series, const ChartFrame& frame, const Area& area) {
+std::string path(const ChartSeries& series, const ChartFrame& frame, const ChartArea& area) {
   std::string out;
   bool joined = false;
-  // Two points a pixel show all that can be seen.
-  for (const ChartPoint& point :
-       thin_out(series.points, static_cast<std::size_t>(std::max(area.width, 100.0)) * 4)) {
+  for (const ChartPoint& point : chart_points(series, area)) {
     if (!std::isfinite(point.x) || !std::isfinite(point.y)) {
       joined = false;
       continue;
@@ -82,11 +73,9 @@ std::string path(const ChartSeries& series, const ChartFrame& frame, const Area&
 std::string svg_chart(const std::vector<ChartSeries>& series, const ChartOptions& options) {
   const double width = static_cast<double>(std::clamp<std::size_t>(options.width, 200, 20'000));
   const double height = static_cast<double>(std::clamp<std::size_t>(options.height, 120, 20'000));
-  constexpr double legend_line = 18;
-  const double whole = height + legend_line * static_cast<double>(series.size()) + 6;
-  const ChartFrame frame = chart_frame(series, static_cast<std::size_t>(width / 80),
-                                       static_cast<std::size_t>(height / 50));
-  const Area area{70, 36, width - 90, height - 86};
+  const double whole = height + chart_legend_line * static_cast<double>(series.size()) + 6;
+  const ChartFrame frame = chart_frame_for(series, width, height);
+  const ChartArea area = chart_area(width, height);
   std::string out = fmt::format(
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0:.0f}\" height=\"{1:.0f}\" "
@@ -94,7 +83,7 @@ std::string svg_chart(const std::vector<ChartSeries>& series, const ChartOptions
       "<title>{2}</title>\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
       "<text x=\"{3:.0f}\" y=\"22\" font-size=\"15\" text-anchor=\"middle\">{2}</text>\n",
       width, whole, xml(options.title), width / 2);
-  const double bottom = area.top + area.height;
+  const double bottom = area.bottom();
   out += "<g stroke=\"#dddddd\" fill=\"#333333\">\n";
   for (const double tick : frame.x_ticks) {
     const double x = area.left + frame.across(tick) * area.width;
@@ -106,12 +95,12 @@ std::string svg_chart(const std::vector<ChartSeries>& series, const ChartOptions
     const double y = area.top + (1 - frame.up(tick)) * area.height;
     out += fmt::format("<path d=\"M{0:.2f} {1:.2f}H{2:.2f}\"/><text x=\"{3:.2f}\" y=\"{4:.2f}\" "
                        "stroke=\"none\" text-anchor=\"end\">{5}</text>\n",
-                       area.left, y, area.left + area.width, area.left - 6, y + 4,
+                       area.left, y, area.right(), area.left - 6, y + 4,
                        tick_text(tick, frame.y_step));
   }
   out += fmt::format("</g>\n<path d=\"M{:.2f} {:.2f}V{:.2f}H{:.2f}\" fill=\"none\" "
                      "stroke=\"#333333\"/>\n",
-                     area.left, area.top, bottom, area.left + area.width);
+                     area.left, area.top, bottom, area.right());
   out += fmt::format("<text x=\"{:.2f}\" y=\"{:.2f}\" text-anchor=\"middle\">{}</text>\n",
                      area.left + area.width / 2, bottom + 36, xml(options.x_label));
   out += "<g stroke-linejoin=\"round\" stroke-linecap=\"round\">\n";
@@ -120,7 +109,7 @@ std::string svg_chart(const std::vector<ChartSeries>& series, const ChartOptions
       out += fmt::format("<path {} d=\"{}\"/>\n", stroke(i), d);
   out += "</g>\n";
   for (std::size_t i = 0; i < series.size(); ++i) {
-    const double y = height + legend_line * static_cast<double>(i);
+    const double y = height + chart_legend_line * static_cast<double>(i);
     out +=
         fmt::format("<path {} d=\"M{:.2f} {:.2f}h28\"/><text x=\"{:.2f}\" y=\"{:.2f}\">{}</text>\n",
                     stroke(i), area.left, y, area.left + 36, y + 4, xml(series[i].label));

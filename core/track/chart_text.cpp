@@ -135,12 +135,10 @@ std::string cut(std::string_view text, std::size_t columns) {
   return std::string(fit_width(shown, columns > 3 ? columns - 3 : 0)) + "...";
 }
 
-std::string cell_text(const Cell& cell, bool several, const ChartOptions& options) {
+std::string cell_text(const Cell& cell, bool several, bool unicode) {
   if (cell.series == no_series) return " ";
   const char mark = several ? letter(static_cast<std::size_t>(cell.series)) : '*';
-  if (!options.unicode) return colored(std::string(1, mark), cell.series, options.color);
-  return colored(cell.mark && several ? std::string(1, mark) : braille(cell.dots), cell.series,
-                 options.color);
+  return !unicode || (cell.mark && several) ? std::string(1, mark) : braille(cell.dots);
 }
 
 std::size_t column_of(double share, std::size_t columns) {
@@ -207,8 +205,14 @@ std::string terminal_chart(const std::vector<ChartSeries>& series, const ChartOp
     std::size_t end = columns;
     while (end > 0 && canvas.at(end - 1, row).series == no_series)
       --end;
-    for (std::size_t column = 0; column < end; ++column)
-      line += cell_text(canvas.at(column, row), series.size() > 1, options);
+    // Neighbours of one curve in one pair of escapes.
+    for (std::size_t column = 0; column < end;) {
+      const int index = canvas.at(column, row).series;
+      std::string cells;
+      for (; column < end && canvas.at(column, row).series == index; ++column)
+        cells += cell_text(canvas.at(column, row), series.size() > 1, unicode);
+      line += colored(cells, index, options.color);
+    }
     out += line + '\n';
   }
   std::vector<bool> ticks(columns, false);

@@ -60,7 +60,7 @@ void JournalWriter::sync() {
 
 JournalEnd read_lines(const fs::path& path, std::uint64_t offset,
                       const std::function<void(std::string_view line)>& each, std::uint64_t most) {
-  JournalEnd end{offset, 0};
+  JournalEnd end{offset, 0, false};
   File file;
   try {
     file = File::open_read(path);
@@ -101,15 +101,18 @@ JournalEnd read_lines(const fs::path& path, std::uint64_t offset,
       buffer.clear();
       rest.remove_prefix(newline + 1);
       end.offset = position - rest.size();
+      if (end.offset - offset >= most) {
+        end.more = true;
+        return end;
+      }
     }
-    if (position - offset >= most && end.offset > offset) return end;
   }
 }
 
 JournalEnd read_journal(const fs::path& path, std::uint64_t offset,
-                        const std::function<void(const Json& record)>& each) {
+                        const std::function<void(const Json& record)>& each, std::uint64_t most) {
   std::size_t damaged = 0;
-  JournalEnd end = read_lines(path, offset, [&](std::string_view line) {
+  const auto take = [&](std::string_view line) {
     std::optional<Json> record;
     try {
       record = parse_json(line, "journal", {max_line_bytes, 64});
@@ -121,7 +124,8 @@ JournalEnd read_journal(const fs::path& path, std::uint64_t offset,
       each(*record);
     else
       ++damaged;
-  });
+  };
+  JournalEnd end = read_lines(path, offset, take, most);
   end.damaged += damaged;
   return end;
 }

@@ -40,18 +40,22 @@ class JournalWriter {
 struct JournalEnd {
   std::uint64_t offset = 0; // behind the last whole line: where to go on reading
   std::size_t damaged = 0;  // lines that are no JSON object, or too long
+  bool more = false;        // reading stopped at `most`: there may be more
 };
 
 // Calls `each` with every whole line from `offset` on that is a JSON object, in order. Skips what
 // is damaged; a last line without its newline is left for the next call. Uses memory for one line.
-// A file that does not exist is empty. Throws Error if it cannot be read, and what `each` throws.
+// A file that does not exist is empty. Stops behind the line with which `most` bytes have been
+// read. Throws Error if it cannot be read, and what `each` throws.
+constexpr std::uint64_t all_bytes = ~std::uint64_t{0};
 JournalEnd read_journal(const fs::path& path, std::uint64_t offset,
-                        const std::function<void(const Json& record)>& each);
+                        const std::function<void(const Json& record)>& each,
+                        std::uint64_t most = all_bytes);
 
 // The same without parsing: `each` gets the text of a line, without its newline. Ends early, behind
 // a whole line, once `most` bytes are read.
 JournalEnd read_lines(const fs::path& path, std::uint64_t offset,
                       const std::function<void(std::string_view line)>& each,
-                      std::uint64_t most = ~std::uint64_t{0});
+                      std::uint64_t most = all_bytes);
 
 } // namespace mlp::track

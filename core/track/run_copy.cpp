@@ -1,5 +1,4 @@
-// Copying run folders. One walk serves both to copy and to compare; it follows no link, and opens
-// only what it has seen to be a file.
+// Copying run folders. One walk serves both to copy and to compare.
 #include "core/track/run_copy.hpp"
 
 #include "core/base/error.hpp"
@@ -7,6 +6,7 @@
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
 #include "core/track/run_record.hpp"
+#include "core/track/run_walk.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -22,99 +22,6 @@ namespace mlp::track {
 namespace {
 
 constexpr std::size_t piece = 1u << 20;
-
-struct Entry {
-  enum class Kind { file, folder, link };
-  Kind kind = Kind::file;
-  fs::path path;      // relative to the run
-  std::string target; // of a link
-  bool executable = false;
-};
-
-// A regular file, never through a link, never waiting for the other end of a pipe.
-File open_plain(const fs::path& path) {
-  File file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), path.native());
-  if (!file.is_open()) throw system_error(errno, "read", path.native());
-  struct stat info {};
-  if (::fstat(file.fd(), &info) != 0) throw system_error(errno, "read", path.native());
-  if (!S_ISREG(info.st_mode))
-    throw Error(ErrorKind::integrity,
-                fmt::format("'{}' is not a regular file", printable(path.native())));
-  return file;
-}
-
-// A link that only leads deeper cannot, alone or through others like it, lead out.
-bool leads_deeper(const fs::path& path, const std::string& target) {
-  const std::string top = path.begin()->native();
-  return (top == "outs" || top == "checkpoints") && !unsafe_path_reason(target);
-}
-
-class Walk {
- public:
-  Walk(fs::path root, bool strict, const CopyLimits& limits, const std::stop_token& stop)
-      : root_(std::move(root)), strict_(strict), limits_(limits), stop_(stop) {}
-
-  // Calls `each` for every entry, a folder before what is in it.
-  void run(const std::function<void(const Entry&)>& each) { folder({}, 0, each); }
-
-  std::vector<std::string> left_out;
-
- private:
-  void folder(const fs::path& relative, std::size_t depth,
-              const std::function<void(const Entry&)>& each) {
-    if (depth > limits_.depth)
-      throw Error(ErrorKind::integrity, fmt::format("'{}' has folders in folders deeper than {}",
-                                                    printable(root_.native()), limits_.depth));
-    std::error_code code;
-    std::vector<fs::path> names;
-    for (fs::directory_iterator at(root_ / relative, code), end; !code && at != end;
-         at.increment(code)) {
-      names.push_back(at->path().filename());
-      if (++entries_ > limits_.entries)
-        throw Error(ErrorKind::integrity, fmt::format("'{}' has more than {} files",
-                                                      printable(root_.native()), limits_.entries));
-    }
-    if (code) throw system_error(code.value(), "read", (root_ / relative).native());
-    std::ranges::sort(names);
-    for (const fs::path& name : names) {
-      if (stop_.stop_requested()) throw Error(ErrorKind::interrupted, "interrupted");
-      if (depth == 0 && (name == "supervisor.lock" || name == "progress.json")) continue;
-      entry(relative / name, depth, each);
-    }
-  }
-
-  void entry(const fs::path& path, std::size_t depth,
-             const std::function<void(const Entry&)>& each) {
-    struct stat info {};
-    const fs::path full = root_ / path;
-    if (::lstat(full.c_str(), &info) != 0) throw system_error(errno, "read", full.native());
-    if (S_ISDIR(info.st_mode)) {
-      each({Entry::Kind::folder, path, {}, false});
-      return folder(path, depth + 1, each);
-    }
-    if (S_ISREG(info.st_mode))
-      return each({Entry::Kind::file, path, {}, (info.st_mode & S_IXUSR) != 0});
-    if (S_ISLNK(info.st_mode)) {
-      std::error_code code;
-      const std::string target = fs::read_symlink(full, code).native();
-      if (!code && leads_deeper(path, target))
-        return each({Entry::Kind::link, path, target, false});
-    }
-    if (strict_)
-      throw Error(ErrorKind::integrity,
-                  fmt::format("'{}' is {}", printable(full.native()),
-                              S_ISLNK(info.st_mode) ? "a link that may lead out of the run"
-                                                    : "neither a file nor a folder"))
-          .with_hint("only links in outs/ and checkpoints/ that lead deeper are taken in");
-    left_out.push_back(path.native());
-  }
-
-  fs::path root_;
-  bool strict_;
-  const CopyLimits& limits_;
-  const std::stop_token& stop_;
-  std::uint64_t entries_ = 0;
-};
 
 std::span<std::byte> bytes_of(std::string& buffer) {
   return std::as_writable_bytes(std::span(buffer.data(), buffer.size()));
@@ -145,20 +52,20 @@ bool has_content(const fs::path& there, const fs::path& source, bool may_go_on) 
 }
 
 // True if `there` lacks nothing of `source`.
-bool has_all(const fs::path& there, const fs::path& source, Walk walk) {
+bool has_all(const fs::path& there, const fs::path& source, RunWalk walk) {
   bool same = true;
-  walk.run([&](const Entry& entry) {
+  walk.run([&](const WalkEntry& entry) {
     if (!same) return;
     const fs::path path = there / entry.path;
     std::error_code code;
     switch (entry.kind) {
-    case Entry::Kind::folder:
+    case WalkEntry::Kind::folder:
       same = fs::is_directory(fs::symlink_status(path, code));
       break;
-    case Entry::Kind::link:
+    case WalkEntry::Kind::link:
       same = fs::read_symlink(path, code).native() == entry.target && !code;
       break;
-    case Entry::Kind::file:
+    case WalkEntry::Kind::file:
       same = has_content(path, source / entry.path, entry.path == "events.jsonl");
     }
   });
@@ -186,14 +93,15 @@ void copy_file(const fs::path& from, const fs::path& to, bool executable, const 
   ++out.files;
 }
 
-void copy_tree(const fs::path& source, const fs::path& target, Walk& walk, const CopyLimits& limits,
-               const std::stop_token& stop, Progress& progress, CopiedRun& out) {
+void copy_tree(const fs::path& source, const fs::path& target, RunWalk& walk,
+               const CopyLimits& limits, const std::stop_token& stop, Progress& progress,
+               CopiedRun& out) {
   progress.begin("copying", 0, ProgressUnit::bytes);
-  walk.run([&](const Entry& entry) {
+  walk.run([&](const WalkEntry& entry) {
     const fs::path path = target / entry.path;
-    if (entry.kind == Entry::Kind::file)
+    if (entry.kind == WalkEntry::Kind::file)
       return copy_file(source / entry.path, path, entry.executable, limits, stop, progress, out);
-    const bool made = entry.kind == Entry::Kind::folder
+    const bool made = entry.kind == WalkEntry::Kind::folder
                           ? ::mkdir(path.c_str(), 0755) == 0
                           : ::symlink(entry.target.c_str(), path.c_str()) == 0;
     if (!made) throw system_error(errno, "create", path.native());
@@ -209,16 +117,20 @@ void copy_tree(const fs::path& source, const fs::path& target, Walk& walk, const
 
 } // namespace
 
+RunRecord check_ended(const RunFolder& run) {
+  RunRecord record = read_run(run);
+  if (is_active(record.state))
+    throw Error(ErrorKind::conflict, fmt::format("run '{}' has not ended", run.id()))
+        .with_hint("a copy of it would be cut off");
+  return record;
+}
+
 CopiedRun export_run(const RunFolder& run, const fs::path& folder, const std::stop_token& stop,
                      Progress& progress, const CopyLimits& limits) {
   CopiedRun out;
   out.run = {folder / run.id()};
-  const RunRecord record = read_run(run);
-  if (is_active(record.state))
-    throw Error(ErrorKind::conflict, fmt::format("run '{}' has not ended", run.id()))
-        .with_hint("a copy of it would be cut off");
-  out.damaged = record.damaged;
-  Walk walk(run.root, false, limits, stop);
+  out.damaged = check_ended(run).damaged;
+  RunWalk walk(run.root, false, limits, stop);
   if (fs::exists(fs::symlink_status(out.run.root))) {
     if (!has_all(out.run.root, run.root, walk)) fail_other_content(out.run);
     return out;
@@ -241,7 +153,7 @@ CopiedRun import_run(const fs::path& source, const fs::path& runs, const std::st
                                                printable(from.spec().native())));
   CopiedRun out;
   out.run = {runs / id};
-  Walk walk(source, true, limits, stop);
+  RunWalk walk(source, true, limits, stop);
   if (fs::exists(fs::symlink_status(out.run.root))) {
     if (!has_all(out.run.root, source, walk)) fail_other_content(out.run);
     return out;

@@ -5,6 +5,7 @@
 #include "core/base/fs.hpp"
 #include "core/base/progress.hpp"
 #include "core/track/run_folder.hpp"
+#include "core/track/run_record.hpp"
 
 #include <cstdint>
 #include <stop_token>
@@ -32,6 +33,9 @@ struct CopiedRun {
 // write; block on the file system; end with Error(interrupted) when `stop` asks for it. A run that
 // is there already, with everything that the other has and no more than further events, is left as
 // it is; one with other content is Error(conflict). Locks and progress are never copied.
+
+// The record of a run that has ended; Error(conflict) for one that has not.
+[[nodiscard]] RunRecord check_ended(const RunFolder& run);
 
 // Copies `run` to `folder`/<id>. Throws Error: conflict if it has not ended, not_found, denied.
 CopiedRun export_run(const RunFolder& run, const fs::path& folder, const std::stop_token& stop,

@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <set>
 #include <utility>
 
@@ -330,9 +331,13 @@ std::vector<std::string> changed_rows(db::Database& database, const fs::path& ru
   std::vector<std::string> out;
   // Sizes are asked for relative to the open folder: its own path is looked up once.
   const File folder(::open(runs.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC), runs.native());
-  const auto look = [&](db::Statement& rows) {
-    while (rows.step()) {
+  // The first `most` (0: all), and the others of the last one's second: see ByCreation.
+  const auto look = [&](db::Statement& rows, std::size_t most) {
+    std::string last;
+    for (std::size_t n = 1; rows.step(); ++n) {
       std::string id = rows.text(0);
+      if (n == most) last = run_id_second(id);
+      if (most != 0 && n > most && run_id_second(id) != last) break;
       bool changed = all || rows.integer(1) == 0;
       if (!changed)
         changed = size_in(folder, id, "/events.jsonl") != rows.integer(2) ||
@@ -340,15 +345,15 @@ std::vector<std::string> changed_rows(db::Database& database, const fs::path& ru
       if (changed) out.push_back(std::move(id));
     }
   };
-  std::string sql = "SELECT id, settled, events_size, metrics_size FROM runs INDEXED BY runs_sizes";
-  if (newest != 0 && !all) {
-    sql += fmt::format(" ORDER BY id DESC LIMIT {}", newest);
+  const bool some = newest != 0 && !all;
+  if (some) {
     db::Statement active =
         database.prepare("SELECT id, 0 FROM runs INDEXED BY runs_unsettled WHERE settled = 0");
-    look(active);
+    look(active, 0);
   }
-  db::Statement rows = database.prepare(sql);
-  look(rows);
+  db::Statement rows = database.prepare("SELECT id, settled, events_size, metrics_size FROM runs "
+                                        "INDEXED BY runs_sizes ORDER BY id DESC");
+  look(rows, some ? newest : 0);
   std::ranges::sort(out);
   out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
@@ -375,6 +380,34 @@ std::size_t RunIndex::sync_once(std::size_t newest, bool all) {
 }
 
 namespace {
+
+// Rows that come by id, the newest first, in the order in which they were made: ids tell seconds,
+// `created` milliseconds. Keeps the rows of one second.
+class ByCreation {
+ public:
+  // `each` gets the rows and returns false to stop.
+  explicit ByCreation(std::function<bool(RunRow)> each) : each_(std::move(each)) {}
+
+  bool take(RunRow row) {
+    if (!rows_.empty() && run_id_second(rows_.front().id) != run_id_second(row.id) && !flush())
+      return false;
+    rows_.push_back(std::move(row));
+    return true;
+  }
+  bool flush() {
+    std::ranges::stable_sort(
+        rows_, [](const RunRow& a, const RunRow& b) { return a.created > b.created; });
+    bool more = true;
+    for (RunRow& row : rows_)
+      more = more && each_(std::move(row));
+    rows_.clear();
+    return more;
+  }
+
+ private:
+  std::function<bool(RunRow)> each_;
+  std::vector<RunRow> rows_;
+};
 
 // The first rows by an order of the user's; keeps at most twice as many as are wanted.
 class FirstRows {
@@ -439,23 +472,24 @@ std::vector<RunRow> RunIndex::list(const RunFilter& filter) {
       sql.back() = ')';
     }
     sql += " ORDER BY id DESC";
-    if (filter.limit != 0 && !filter.where && !filter.order)
-      sql += fmt::format(" LIMIT {}", filter.limit);
     db::Statement statement = database_->prepare(sql);
     if (!filter.task.empty()) statement.bind(1, filter.task);
     // Params and metrics are read before the filter only where it asks for them.
     const bool params = uses(filter, RunField::Kind::params);
     const bool metrics = uses(filter, RunField::Kind::metrics);
     FirstRows out(filter, wall_now());
-    while (statement.step()) {
+    ByCreation by_creation([&](RunRow row) { return out.take(std::move(row)); });
+    bool more = true;
+    while (more && statement.step()) {
       RunRow row = row_of(statement);
       if (params) read_params(statement, row);
       if (metrics) read_metrics(statement, row);
       if (filter.where && !filter.where->matches(row)) continue;
       if (!params) read_params(statement, row);
       if (!metrics) read_metrics(statement, row);
-      if (!out.take(std::move(row))) break;
+      more = by_creation.take(std::move(row));
     }
+    if (more) by_creation.flush();
     return out.finish();
   });
 }

@@ -74,7 +74,7 @@ class RunIndex {
   // Forgets everything and reads all runs.
   std::size_t rebuild();
 
-  // Memory for twice `limit` rows at most, where there is one.
+  // Memory for twice `limit` rows at most, where there is one, and for those of one second.
   [[nodiscard]] std::vector<RunRow> list(const RunFilter& filter = {});
   // Ids that contain `part`, newest first, at most `limit`.
   [[nodiscard]] std::vector<std::string> ids_containing(std::string_view part, std::size_t limit);
@@ -99,7 +99,7 @@ class RunIndex {
   bool stored_ = false;
 };
 
-// The one run that `reference` means: "latest", or any part of an id that only one run has. Throws
+// The one run that `reference` means: "latest", the one that list() has first, or any part of an id that only one run has. Throws
 // Error(not_found) with near ids as a hint, Error(usage) that lists the candidates if several runs
 // have it. Needs no index.
 [[nodiscard]] std::string find_run(const fs::path& runs, std::string_view reference);

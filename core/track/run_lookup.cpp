@@ -7,22 +7,29 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace mlp::track {
 
 namespace {
 
-// Of ids, newest first, the run that was made last: ids tell seconds, files more.
+// Of ids, newest first, the run that was made last: ids tell seconds, specs milliseconds.
 std::string latest_of(const fs::path& runs, const std::vector<std::string>& ids) {
-  constexpr std::size_t second = sizeof("20260131-120000") - 1;
+  const auto same_second = [&](const std::string& id) {
+    return run_id_second(id) == run_id_second(ids.front());
+  };
+  const auto end = std::find_if_not(ids.begin(), ids.end(), same_second);
+  if (end - ids.begin() == 1) return ids.front();
   std::string latest = ids.front();
-  fs::file_time_type newest = fs::file_time_type::min();
-  for (const std::string& id : ids) {
-    if (id.compare(0, second, ids.front(), 0, second) != 0) break;
-    std::error_code gone;
-    const auto time = fs::last_write_time(RunFolder{runs / id}.spec(), gone);
-    if (gone || time <= newest) continue;
-    newest = time;
-    latest = id;
+  WallTime newest{};
+  for (auto id = ids.begin(); id != end; ++id) {
+    try {
+      const WallTime created = read_run_spec({runs / *id}).created;
+      if (created <= newest) continue;
+      newest = created;
+      latest = *id;
+    } catch (const Error&) { // damaged, or removed meanwhile
+    }
   }
   return latest;
 }

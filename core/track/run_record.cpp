@@ -96,7 +96,7 @@ std::uint64_t count_member(const Json& record, const char* key) {
   return found != record.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
 }
 
-void take_event(RunRecord& run, std::set<std::string>& untagged, const Json& record) {
+void take_event(RunRecord& run, const Json& record) {
   const WallTime time = parse_time(text_member(record, "time")).value_or(run.since);
   const std::string event = text_member(record, "event");
   if (event == "state") {
@@ -110,8 +110,8 @@ void take_event(RunRecord& run, std::set<std::string>& untagged, const Json& rec
   } else if (event == "model") {
     append_bounded(run.models, text_member(record, "model"), max_warnings);
   } else if (event == "tag") {
-    take_tags(run.tags, record);
-    take_untagged(untagged, record);
+    take_tags(run.given_tags, record);
+    take_untagged(run.untagged, record);
   } else if (event == "note") {
     run.note = text_member(record, "text").substr(0, max_note_bytes);
   } else if (event == "warning") {
@@ -119,14 +119,10 @@ void take_event(RunRecord& run, std::set<std::string>& untagged, const Json& rec
   } // others are of no concern here, or of a newer mlp
 }
 
-bool is_value_name(const std::string& name) {
-  return name != "step" && name != "time";
-}
-
-void take_metrics(RunRecord& run, Logged& logged, const Json& record) {
-  if (!take_logged(logged, record)) ++run.points;
+void take_metrics(RunRecord& run, const Json& record) {
+  if (!take_logged(run.logged, record)) ++run.points;
   for (const auto& [name, value] : record.items()) {
-    if (!value.is_number() || !is_value_name(name)) continue;
+    if (!is_metric(name, value)) continue;
     if (run.metrics.size() >= max_metrics && !run.metrics.contains(name)) continue;
     run.metrics[name] = value.get<double>();
   }
@@ -145,19 +141,39 @@ RunRecord read_journals(const RunFolder& folder) {
   run.folder = folder;
   run.spec = read_run_spec(folder);
   run.since = run.spec.created;
-  std::set<std::string> untagged;
-  Logged logged;
+  (void)read_on(run);
+  return run;
+}
+
+bool read_on(RunRecord& run, std::uint64_t most,
+             const std::function<void(const Json& point)>& each_point) {
+  const auto take_point = [&](const Json& point) {
+    take_metrics(run, point);
+    if (each_point) each_point(point);
+  };
   const JournalEnd events = read_journal(
-      folder.events(), 0, [&](const Json& record) { take_event(run, untagged, record); });
-  const JournalEnd metrics = read_journal(
-      folder.metrics(), 0, [&](const Json& record) { take_metrics(run, logged, record); });
-  for (const auto& [name, value] : logged.params)
-    run.logged_params.emplace(name, plain_param(value));
-  add_tags(run.tags, logged.tags, untagged);
+      run.folder.events(), run.events_end, [&](const Json& event) { take_event(run, event); },
+      most);
+  const JournalEnd metrics = read_journal(run.folder.metrics(), run.metrics_end, take_point, most);
+  for (const auto& [name, value] : run.logged.params)
+    run.logged_params.insert_or_assign(name, plain_param(value));
+  run.tags = run.given_tags;
+  add_tags(run.tags, run.logged.tags, run.untagged);
   run.damaged += events.damaged + metrics.damaged;
   run.events_end = events.offset;
   run.metrics_end = metrics.offset;
-  return run;
+  return events.more || metrics.more;
+}
+
+std::optional<double> step_of(const Json& point) {
+  for (const char* key : {"step", "epoch"})
+    if (const auto step = point.find(key); step != point.end() && step->is_number())
+      return step->get<double>();
+  return std::nullopt;
+}
+
+bool is_metric(std::string_view name, const Json& value) {
+  return value.is_number() && name != "step" && name != "time";
 }
 
 std::vector<std::string> read_output_digests(const RunFolder& run) {
@@ -213,11 +229,7 @@ std::vector<MetricPoint> read_metric(const RunFolder& run, std::string_view name
     if (value == record.end() || !value->is_number()) return;
     MetricPoint point;
     point.value = value->get<double>();
-    for (const char* key : {"step", "epoch"})
-      if (const auto step = record.find(key); step != record.end() && step->is_number()) {
-        point.step = step->get<double>();
-        break;
-      }
+    point.step = step_of(record);
     if (points.size() >= 2 * limit)
       points.erase(points.begin(), points.end() - static_cast<std::ptrdiff_t>(limit));
     points.push_back(point);

@@ -2,14 +2,19 @@
 // needs no lock and changes nothing.
 #pragma once
 
+#include "core/base/json_fwd.hpp"
 #include "core/base/time.hpp"
+#include "core/track/logged.hpp"
 #include "core/track/machine.hpp"
 #include "core/track/run_folder.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace mlp::track {
@@ -58,6 +63,11 @@ struct RunRecord {
   // What was asked for, with what the program logged laid over.
   [[nodiscard]] std::map<std::string, std::string> params() const;
 
+  // What tags and logged_params are made of: words of people, and words of the program.
+  std::vector<std::string> given_tags;
+  std::set<std::string> untagged;
+  Logged logged;
+
   // Where reading ended, to see later whether there is more.
   std::uint64_t events_end = 0, metrics_end = 0;
 };
@@ -68,6 +78,12 @@ struct RunRecord {
 
 // Without the look at processes: what the journals say.
 [[nodiscard]] RunRecord read_journals(const RunFolder& run);
+
+// Reads on from where reading ended: what was appended since. `each_point`, where there is one,
+// gets every line of metrics. Stops when about `most` bytes of a journal have been read; true if
+// there may be more. Memory for one line. Throws Error(denied, failed).
+bool read_on(RunRecord& record, std::uint64_t most = all_bytes,
+             const std::function<void(const Json& point)>& each_point = nullptr);
 
 // Turns an active record into `lost` if its supervisor is gone, with the reason: it was killed, or
 // the machine restarted; or if it never began although its submitter ended. A supervisor on another
@@ -83,6 +99,11 @@ struct MetricPoint {
   std::optional<double> step;
   double value = 0.0;
 };
+// "step" of a line of metrics, or else "epoch"; nullopt if it has neither.
+[[nodiscard]] std::optional<double> step_of(const Json& point);
+// Whether a member of such a line is a metric, not the place or time of one.
+[[nodiscard]] bool is_metric(std::string_view name, const Json& value);
+
 // All points of `name`, at most `limit` of the last ones. Throws Error(denied, failed).
 [[nodiscard]] std::vector<MetricPoint> read_metric(const RunFolder& run, std::string_view name,
                                                    std::size_t limit = 1u << 20);

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Datasets beside the tools that people use for them today, on one disk, taking turns: the best of
-# ROUNDS of each. `SECTIONS="small large edits many dedup"` chooses; FILES, MIB, EDIT_MIB and MANY set
-# the sizes. Peers that are not installed are left out.
+# ROUNDS of each. `SECTIONS="small large edits many dedup mnist"` chooses; FILES, MIB, EDIT_MIB and MANY
+# set the sizes. Peers that are not installed are left out.
 source "$(dirname "$0")/lib.sh"
 rounds=${ROUNDS:-3} files=${FILES:-15000} mib=${MIB:-2048} edit_mib=${EDIT_MIB:-5120}
-many=${MANY:-1000000} sections=${SECTIONS:-small large edits many dedup}
+many=${MANY:-1000000} sections=${SECTIONS:-small large edits many dedup mnist}
+mnist_folder=${MLP_BENCH_DATA:-/usr/share/datasets/fashion-mnist}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/mlp-data-bench.XXXXXX")
 trap 'chmod -R u+w "$dir"; rm -rf "$dir"' EXIT
 export HOME=$dir/home RESTIC_PASSWORD=x BORG_PASSPHRASE=x BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes
@@ -209,19 +210,63 @@ dedup() {
       printf 'changed\n' >>"$file"
     done
   fi
+  two_versions dedup
+}
+
+# Fashion-MNIST as it was published, and as it is used then: a part of the training set split off for
+# validation, and one label in a hundred put right. Unpacked, as content can only be shared there.
+mnist() {
+  [ -d "$mnist_folder" ] || {
+    echo "mnist: no '$mnist_folder' (Debian package dataset-fashion-mnist)"
+    return 0
+  }
+  rm -rf one two
+  python3 - "$mnist_folder" <<'P'
+import gzip, os, random, struct, sys
+random.seed(1)
+read = lambda name: gzip.open(os.path.join(sys.argv[1], name + ".gz")).read()
+def write(folder, name, shape, content):
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, name), "wb") as f:
+        f.write(struct.pack(">HBB", 0, 8, len(shape)) + struct.pack(f">{len(shape)}I", *shape) + content)
+for part, count in (("train", 60000), ("t10k", 10000)):
+    images = read(part + "-images-idx3-ubyte")[16:]
+    labels = bytearray(read(part + "-labels-idx1-ubyte")[8:])
+    write("one", part + "-images", (count, 28, 28), images)
+    write("one", part + "-labels", (count,), labels)
+    for at in random.sample(range(count), count // 100):
+        labels[at] = (labels[at] + 1) % 10
+    cut = 50000 if part == "train" else count
+    for name, low, high in ((part, 0, cut), ("validation", cut, count)):
+        if low < high:
+            write("two", name + "-images", (high - low, 28, 28), images[low * 784:high * 784])
+            write("two", name + "-labels", (high - low,), labels[low:high])
+P
+  two_versions mnist
+}
+
+# two_versions WHAT: the folders `one` and `two`, one after the other, in each tool's store.
+two_versions() {
+  local first
+  echo "$1: $(size_of one) and $(size_of two) bytes"
   new_project p
   cp -r one p/data && "$MLP" -C p data add >/dev/null
+  first=$(size_of p/.mlp/objects)
   rm -rf p/data && cp -r two p/data && "$MLP" -C p data add >/dev/null
-  echo "dedup: two versions of $(size_of one) bytes; mlp $(size_of p/.mlp/objects) bytes"
+  echo "$1: mlp $first bytes, with the second $(size_of p/.mlp/objects)"
   if has restic; then
     rm -rf restic && restic init -q -r restic >/dev/null
-    restic -q -r restic backup one >/dev/null && restic -q -r restic backup two >/dev/null
-    echo "dedup: restic $(size_of restic) bytes"
+    restic -q -r restic backup one >/dev/null
+    first=$(size_of restic)
+    restic -q -r restic backup two >/dev/null
+    echo "$1: restic $first bytes, with the second $(size_of restic)"
   fi
   if has borg; then
     rm -rf borg && borg init -e none borg
-    borg create -C zstd,1 borg::one one && borg create -C zstd,1 borg::two two
-    echo "dedup: borg (zstd,1) $(size_of borg) bytes"
+    borg create -C zstd,1 borg::one one
+    first=$(size_of borg)
+    borg create -C zstd,1 borg::two two
+    echo "$1: borg (zstd,1) $first bytes, with the second $(size_of borg)"
   fi
 }
 

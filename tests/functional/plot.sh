@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Curves of metrics, in a pipe and as SVG.
+# Curves of metrics, in a pipe, as SVG and as PNG.
 source "$(dirname "$0")/lib.sh"
 
 mkdir p && cd p
@@ -48,6 +48,37 @@ if command -v xmllint >/dev/null; then
   equals "$(xmllint --xpath 'count(//*[local-name()="path"][@stroke-width])' odd.svg)" 4
 fi
 expect_exit 4 mlp plot loss latest --svg no/such/folder/a.svg
+
+# By the name of the file; PNG as another program reads it.
+expect_exit 0 mlp plot loss "${ids[@]}" --out loss.svg
+mlp plot loss "${ids[@]}" --svg same
+cmp loss.svg same || fail "--out and --svg differ"
+expect_exit 0 mlp plot loss "${ids[@]}" -o loss.PNG --width 640 --height 400
+contains "$err" "wrote loss.PNG"
+if command -v file >/dev/null; then
+  contains "$(file loss.PNG)" "PNG image data, 640 x 442, 8-bit/color RGB"
+fi
+python3 - <<'P' || fail "not the picture that it should be"
+import struct, zlib
+data = open("loss.PNG", "rb").read()
+assert data[:8] == b"\x89PNG\r\n\x1a\n"
+at, parts = 8, {}
+while at < len(data):
+    length, = struct.unpack(">I", data[at:at + 4])
+    kind, body = data[at + 4:at + 8], data[at + 8:at + 8 + length]
+    assert zlib.crc32(kind + body) == struct.unpack(">I", data[at + 8 + length:at + 12 + length])[0]
+    parts[kind] = body
+    at += 12 + length
+width, height = struct.unpack(">II", parts[b"IHDR"][:8])
+rows = zlib.decompress(parts[b"IDAT"])
+assert len(rows) == height * (3 * width + 1)
+starts = (y * (3 * width + 1) + 1 + 3 * x for y in range(height) for x in range(width))
+pixels = {rows[at:at + 3] for at in starts}
+assert {b"\x00\x72\xb2", b"\xd5\x5e\x00", b"\xff\xff\xff", b"\x33\x33\x33"} <= pixels
+P
+expect_exit 2 mlp plot loss latest --out loss.jpg
+contains "$err" ".png or .svg"
+expect_exit 2 mlp plot loss latest --out a.png --svg a.svg
 
 # The points themselves.
 equals "$(mlp plot loss "${ids[0]}" --json | jq -c '[.x, .series[0].points[0], (.series[0].points | length)]')" \

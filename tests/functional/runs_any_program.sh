@@ -55,7 +55,12 @@ expect_exit 10 mlp run -- sh -c '[ -e "$MLP_CHECKPOINT_DIR/seen" ] || { touch "$
 expect_exit 0 mlp train --resume latest
 
 # Of runs made in one second, the latest is the one that was made last.
-for _ in 1 2 3 4 5 6; do last=$(mlp run -d true); done
+made=
+for _ in 1 2 3 4 5 6; do
+  last=$(mlp run -d true)
+  made="$last $made"
+done
+equals "$(mlp runs ls -n 6 --json | jq -r '.runs[].run' | tr '\n' ' ')" "$made"
 equals "$(mlp runs show latest --json | sed -n 's/.*"run": "\(.*\)",*$/\1/p' | head -1)" "$last"
 
 # Detached, waited for, attached to.

@@ -99,3 +99,88 @@ contains "$out" "is there already"
   contains "$err" "No space left"
   equals "$(find .mlp/runs -mindepth 1 | head -1)" ""
 ) || [ $? = 77 ]
+
+# Archives: any tar program reads them, and what any tar program wrote is taken in.
+cd ../p
+expect_exit 0 mlp runs export "$id" --out ../run.tar
+contains "$out" "exported ../run.tar"
+expect_exit 0 mlp runs export "$id" -o ../run.tar.zst
+mlp runs export "$id" --out - >../piped.tar
+cmp ../run.tar ../piped.tar || fail "the same run, another archive"
+mkdir ../there && tar -C ../there -xf ../run.tar || fail "tar cannot read it"
+diff -r --no-dereference -x supervisor.lock -x progress.json ".mlp/runs/$id" "../there/$id" || fail "tar reads something else"
+[ -x "../there/$id/outs/tool" ] || fail "no longer executable"
+if command -v zstd >/dev/null; then
+  zstd -dcq ../run.tar.zst | cmp - ../run.tar || fail "zstd reads something else"
+fi
+expect_exit 2 mlp runs export "$id"
+expect_exit 2 mlp runs export "$id" ../stick --out a.tar
+expect_exit 2 mlp runs export "$id" --out a.zip
+contains "$err" ".tar.zst"
+expect_exit 2 mlp runs export "$id" --out - --json
+cd ../q
+rm -rf .mlp/runs
+arrives() {
+  contains "$out" "imported $id"
+  diff -r --no-dereference -x supervisor.lock -x progress.json ../p/.mlp/runs/"$id" .mlp/runs/"$id" || fail "the copy differs"
+  mlp runs rm "$id" >/dev/null
+  equals "$(find .mlp/tmp -mindepth 1 2>/dev/null)" ""
+}
+for archive in run.tar run.tar.zst; do
+  expect_exit 0 mlp runs import "../$archive"
+  arrives
+done
+expect_exit 0 mlp runs import - <../run.tar.zst
+arrives
+for format in ustar gnu pax; do
+  tar -C ../there --format="$format" -cf ../other.tar . && expect_exit 0 mlp runs import ../other.tar
+  arrives
+  tar -C "../there/$id" --format="$format" -cf ../other.tar . && expect_exit 0 mlp runs import ../other.tar
+  arrives
+done
+
+# Hostile archives: refused, and nothing stays behind.
+python3 - "$id" <<'P'
+import io, sys, tarfile
+run = sys.argv[1]
+def archive(name, *members):
+    with tarfile.open(f"../{name}.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        for path, kind, target, content in members:
+            member = tarfile.TarInfo(path)
+            member.type, member.linkname, member.size = kind, target, len(content)
+            tar.addfile(member, io.BytesIO(content))
+f, link, hard, device, pipe = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE
+archive("escape", ("../../evil", f, "", b"x"))
+archive("absolute", ("/tmp/mlp-evil", f, "", b"x"))
+archive("long", ("a/" * 300 + "../" * 301 + "evil", f, "", b"x"))
+archive("out", (f"{run}/outs/x", link, "/etc/passwd", b""))
+archive("up", (f"{run}/outs/x", link, "../../../secret", b""))
+archive("through", (f"{run}/outs/x", link, "y", b""), (f"{run}/outs/x/z", f, "", b"x"))
+archive("over", (f"{run}/outs/x", link, "y", b""), (f"{run}/outs/x", f, "", b"x"))
+archive("twice", (f"{run}/x", f, "", b"x"), (f"{run}/x", f, "", b"y"))
+archive("hard", (f"{run}/x", hard, "/etc/passwd", b""))
+archive("device", (f"{run}/x", device, "", b""))
+archive("pipe", (f"{run}/x", pipe, "", b""))
+archive("deep", ("d/" * 100 + "x", f, "", b"x"))
+huge = tarfile.TarInfo("x")
+huge.size = 1 << 45
+open("../huge.tar", "wb").write(huge.tobuf(tarfile.GNU_FORMAT) + b"x" * 5000)
+whole = open("../run.tar", "rb").read()
+open("../cut.tar", "wb").write(whole[:len(whole) // 2])
+open("../flipped.tar", "wb").write(whole[:100] + b"?" + whole[101:])
+packed = open("../run.tar.zst", "rb").read()
+open("../cut.tar.zst", "wb").write(packed[:len(packed) // 2])
+open("../noise.tar.zst", "wb").write(packed[:1000] + b"\0" * 1000 + packed[2000:])
+open("../none.tar", "wb").write(b"")
+open("../text.tar", "wb").write(b"no archive\n" * 1000)
+P
+for bad in escape.tar absolute.tar long.tar out.tar up.tar through.tar over.tar twice.tar hard.tar device.tar \
+  pipe.tar deep.tar huge.tar cut.tar flipped.tar cut.tar.zst noise.tar.zst none.tar text.tar; do
+  expect_exit 8 mlp runs import "../$bad"
+  contains "$err" "../$bad"
+  equals "$(find .mlp/runs .mlp/tmp -mindepth 1 2>/dev/null | head -1)" ""
+  [ ! -e /tmp/mlp-evil ] && [ ! -e ../evil ] && [ ! -e .mlp/evil ] || fail "$bad wrote outside"
+done
+tar -cf ../empty.tar -T /dev/null
+expect_exit 4 mlp runs import ../empty.tar
+contains "$err" "no run in '../empty.tar'"

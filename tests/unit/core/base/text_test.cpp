@@ -81,6 +81,21 @@ TEST_CASE("width counts columns, and a cut goes through no character") {
   CHECK(fit_width("abc", 0).empty());
 }
 
+TEST_CASE("a line of output is shown as it looked, and can do nothing to a terminal") {
+  CHECK(shown_line("\x1b[32mstep\x1b[0m 1") == "step 1");
+  CHECK(shown_line("\x1b]0;title\a\x1b]8;;http://x\x1b\\link") == "link");
+  CHECK(shown_line(" 10 %\r 20 %\r 30 %\r") == " 30 %");
+  CHECK(shown_line("a\tb\t\tc") == "a       b               c");
+  CHECK(shown_line("漢\t|") == "漢      |");
+  CHECK(shown_line("\x1b[") == "\\x1b[");
+  CHECK(shown_line("\x1b]0;never ended") == "\\x1b]0;never ended");
+  CHECK(shown_line("\x1b[1\x1b[31mx\x1b") == "\\x1b[1x\\x1b");
+  CHECK(shown_line("\x1bPq\x1b\\\x1b[200~\b\a\xff") == "\\x1bPq\\x1b\\\\x08\\x07\\xff");
+  const std::string many(100'000, '\t');
+  CHECK(shown_line(many).size() == 800'000);
+  CHECK(shown_line("").empty());
+}
+
 TEST_CASE("split, join and trim are inverse where they should be") {
   CHECK(split("a,,b", ',') == std::vector<std::string>{"a", "", "b"});
   CHECK(split("", ',') == std::vector<std::string>{""});

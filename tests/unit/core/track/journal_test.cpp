@@ -103,6 +103,26 @@ TEST_CASE("reading goes on from where it ended", "[track]") {
   CHECK(next == 190);
 }
 
+TEST_CASE("a long journal is read in slices of whole lines", "[track]") {
+  TemporaryDirectory folder;
+  const fs::path path = folder.path() / "metrics.jsonl";
+  JournalWriter writer(path);
+  for (int i = 0; i < 10'000; ++i)
+    writer.append({{"n", i}});
+  int next = 0;
+  JournalEnd end{0, 0, true};
+  std::size_t slices = 0;
+  while (end.more) {
+    const std::uint64_t before = end.offset;
+    end = read_journal(
+        path, end.offset, [&](const Json& record) { CHECK(record["n"] == next++); }, 1000);
+    CHECK(end.offset - before <= 1020);
+    ++slices;
+  }
+  CHECK(next == 10'000);
+  CHECK(slices > 50);
+}
+
 TEST_CASE("appends of several writers do not mix", "[track]") {
   TemporaryDirectory folder;
   const fs::path path = folder.path() / "events.jsonl";

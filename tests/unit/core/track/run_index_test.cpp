@@ -92,6 +92,50 @@ TEST_CASE("list filters by state and task and stops at its limit", "[track]") {
   CHECK(index.ids_containing("%", 10).empty());
 }
 
+TEST_CASE("runs of one second are listed in the order in which they were made", "[track]") {
+  Fixture f;
+  std::vector<std::string> made;
+  for (int i = 0; i < 60; ++i) { // in three seconds
+    if (i % 20 == 0) f.now += std::chrono::seconds(1);
+    RunSpec spec;
+    spec.created = f.now + std::chrono::milliseconds(i % 20 * 7);
+    spec.id = new_run_id(spec.created);
+    spec.task = i % 2 == 0 ? "even" : "odd";
+    create_run(f.paths.runs, spec, "", "test");
+    made.insert(made.begin(), spec.id);
+  }
+  RunIndex index(f.paths);
+  index.sync();
+  const auto ids = [&](const RunFilter& filter) {
+    std::vector<std::string> out;
+    for (const RunRow& row : index.list(filter))
+      out.push_back(row.id);
+    return out;
+  };
+  CHECK(ids({}) == made);
+  for (const std::size_t limit : {1u, 5u, 20u, 25u})
+    CHECK(ids({.limit = limit}) ==
+          std::vector<std::string>(made.begin(), made.begin() + std::ptrdiff_t(limit)));
+  RunFilter same;
+  same.limit = 30;
+  same.order = parse_run_order("state"); // all equal
+  CHECK(ids(same) == std::vector<std::string>(made.begin(), made.begin() + 30));
+  const std::vector<std::string> odd = ids({.task = "odd", .limit = 3});
+  CHECK(odd == std::vector<std::string>{made[0], made[2], made[4]});
+  CHECK(find_run(f.paths.runs, "latest") == made[0]);
+  // What is listed first is looked at, whatever its random part.
+  for (int i = 0; i < 5; ++i) {
+    RunWriter writer({f.paths.runs / made[std::size_t(i)]});
+    writer.state(RunState::cancelled, "because");
+  }
+  index.sync();
+  for (int i = 0; i < 5; ++i)
+    tag_run({f.paths.runs / made[std::size_t(i)]}, std::vector<std::string>{"new"}, {});
+  index.sync(5);
+  for (const RunRow& row : index.list({.limit = 5}))
+    CHECK(row.tags == std::vector<std::string>{"new"});
+}
+
 TEST_CASE("a filter and an order choose among all runs, the limit counts what is left", "[track]") {
   Fixture f;
   std::vector<std::string> ids;

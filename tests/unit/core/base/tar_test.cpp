@@ -1,0 +1,202 @@
+// Tar archives: what is written is read, byte by byte too; nothing damaged is taken for whole.
+#include "core/base/error.hpp"
+#include "core/base/tar.hpp"
+
+#include <catch2/catch.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+using namespace mlp;
+using Catch::Contains;
+
+namespace {
+
+struct Whole {
+  TarEntry entry;
+  std::string content;
+};
+
+std::string written(const std::vector<Whole>& entries) {
+  std::string out;
+  TarWriter tar([&](std::string_view part) { out += part; });
+  for (const Whole& one : entries) {
+    TarEntry entry = one.entry;
+    entry.size = one.content.size();
+    tar.entry(entry);
+    for (std::size_t at = 0; at < one.content.size(); at += 100)
+      tar.data(std::string_view(one.content).substr(at, 100));
+  }
+  tar.end();
+  return out;
+}
+
+std::vector<Whole> read(std::string_view archive, std::size_t step = 1 << 16) {
+  TarReader tar(
+      [&](std::span<std::byte> data) {
+        const std::size_t n = std::min({data.size(), archive.size(), step});
+        std::memcpy(data.data(), archive.data(), n);
+        archive.remove_prefix(n);
+        return n;
+      },
+      "a.tar");
+  std::vector<Whole> out;
+  while (const auto entry = tar.next()) {
+    out.push_back({*entry, {}});
+    std::array<char, 77> buffer{};
+    while (const std::size_t n = tar.read(std::as_writable_bytes(std::span(buffer))))
+      out.back().content.append(buffer.data(), n);
+  }
+  return out;
+}
+
+std::string problem(std::string_view archive) {
+  try {
+    static_cast<void>(read(archive));
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::integrity);
+    return error.message();
+  }
+  return {};
+}
+
+using Kind = TarEntry::Kind;
+
+std::vector<Whole> some_entries() {
+  const std::string deep = "run/" + std::string(90, 'd') + "/" + std::string(90, 'e');
+  return {{{.kind = Kind::folder, .path = "run"}, ""},
+          {{.path = "run/empty", .modified = 1'700'000'000}, ""},
+          {{.path = "run/tool", .executable = true}, std::string(512, 'x')},
+          {{.path = "run/large"}, std::string(100'001, 'y')},
+          {{.kind = Kind::link, .path = "run/latest", .target = "a/weights"}, ""},
+          {{.path = deep + "/é\nname"}, "deep"},
+          {{.kind = Kind::link, .path = deep, .target = deep}, ""},
+          {{.path = std::string(100, 'p')}, "exactly as long as the field"}};
+}
+
+} // namespace
+
+TEST_CASE("an archive gives back what was written, however it is read", "[tar]") {
+  const std::vector<Whole> entries = some_entries();
+  const std::string archive = written(entries);
+  CHECK(archive.size() % 512 == 0);
+  CHECK(archive == written(entries));
+  for (const std::size_t step : {1u, 511u, 1u << 16}) {
+    const std::vector<Whole> back = read(archive, step);
+    REQUIRE(back.size() == entries.size());
+    for (std::size_t i = 0; i < back.size(); ++i) {
+      INFO(entries[i].entry.path);
+      CHECK(back[i].entry.kind == entries[i].entry.kind);
+      CHECK(back[i].entry.path == entries[i].entry.path);
+      CHECK(back[i].entry.target == entries[i].entry.target);
+      CHECK(back[i].entry.modified == entries[i].entry.modified);
+      if (entries[i].entry.kind == Kind::file)
+        CHECK(back[i].entry.executable == entries[i].entry.executable);
+      CHECK(back[i].content == entries[i].content);
+    }
+  }
+}
+
+TEST_CASE("content that is not read is skipped", "[tar]") {
+  std::string archive = written(some_entries());
+  std::string_view rest = archive;
+  TarReader tar(
+      [&](std::span<std::byte> data) {
+        const std::size_t n = std::min(data.size(), rest.size());
+        std::memcpy(data.data(), rest.data(), n);
+        rest.remove_prefix(n);
+        return n;
+      },
+      "a.tar");
+  std::size_t entries = 0;
+  while (tar.next())
+    ++entries;
+  CHECK(entries == some_entries().size());
+}
+
+TEST_CASE("an archive that is cut off or damaged is never taken for whole", "[tar]") {
+  const std::string archive = written(some_entries());
+  for (std::size_t size = 0; size + 1024 < archive.size(); size += 97)
+    CHECK_THAT(problem(std::string_view(archive).substr(0, size)), Contains("'a.tar'"));
+  for (std::size_t at = 0; at < 512; ++at) { // of the first header
+    std::string damaged = archive;
+    damaged[at] = static_cast<char>(damaged[at] ^ 1);
+    const std::string said = problem(damaged);
+    // The checksum's own last bytes are not part of the number.
+    if (at < 148 || at > 153) CHECK_THAT(said, Contains("damaged"));
+  }
+  CHECK_FALSE(problem(std::string(5000, 'x')).empty());
+  CHECK(problem(std::string(1024, '\0')).empty());
+}
+
+TEST_CASE("hostile headers are refused", "[tar]") {
+  // A header of our own with one field changed and its checksum made right again.
+  const auto with = [](std::size_t at, std::string_view bytes) {
+    std::string archive = written({{{.path = "x"}, "content"}});
+    archive.replace(at, bytes.size(), bytes);
+    std::memset(&archive[148], ' ', 8);
+    unsigned sum = 0;
+    for (std::size_t i = 0; i < 512; ++i)
+      sum += static_cast<unsigned char>(archive[i]);
+    archive.replace(148, 7, fmt::format("{:06o}", sum) + std::string(1, '\0'));
+    return archive;
+  };
+  CHECK(problem(with(0, "y")).empty());
+  CHECK_THAT(problem(with(156, "1")), Contains("hard link"));
+  for (const char* type : {"3", "4", "6", "7", "S", "M", "V", "D", "\x1b"})
+    CHECK_THAT(problem(with(156, type)), Contains("which is not taken"));
+  CHECK_THAT(problem(with(156, "3")), !Contains("\x1b"));
+  CHECK_THAT(problem(with(124, "99999999999")), Contains("no number"));
+  CHECK_THAT(problem(with(124, "-0000000007")), Contains("no number"));
+  CHECK_THAT(problem(with(124, std::string(12, '\xff'))), Contains("no number"));
+  CHECK_THAT(problem(with(124, "\x80\x7f\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")),
+             Contains("no number"));
+  // Records without end or sense.
+  const auto record = [&](const std::string& records) {
+    std::string archive = written({{{.path = "x"}, records}});
+    archive[156] = 'x';
+    std::memset(&archive[148], ' ', 8);
+    unsigned sum = 0;
+    for (std::size_t i = 0; i < 512; ++i)
+      sum += static_cast<unsigned char>(archive[i]);
+    archive.replace(148, 7, fmt::format("{:06o}", sum) + std::string(1, '\0'));
+    return problem(archive);
+  };
+  for (const char* bad : {"x", "5 a\n", "99 path=a\n", "0 \n", "18446744073709551616 path=a\n",
+                          "9 path=ab", "12 size=-1\nxx", "12 size=abc\nx", "-5 path=a\n"})
+    CHECK_THAT(record(bad), Contains("damaged record"));
+  CHECK_THAT(record("22 GNU.sparse.major=1\n"), Contains("sparse"));
+  CHECK_THAT(record(std::string(100'000, 'x')), Contains("64 KiB"));
+}
+
+TEST_CASE("a writer that is used wrongly says so", "[tar]") {
+  TarWriter tar([](std::string_view) {});
+  tar.entry({.path = "x", .size = 5});
+  CHECK_THROWS_AS(tar.end(), std::logic_error);
+  CHECK_THROWS_AS(tar.entry({.path = "y"}), std::logic_error);
+  CHECK_THROWS_AS(tar.data("123456"), std::logic_error);
+  tar.data("12345");
+  tar.end();
+}
+
+TEST_CASE("sizes and times beyond the fields of a header are records", "[tar]") {
+  std::string header;
+  TarWriter tar([&](std::string_view part) { header += part; });
+  constexpr std::uint64_t size = std::uint64_t{9} << 30;
+  tar.entry({.path = "x", .size = size, .modified = -5});
+  CHECK_THAT(header, Contains("19 size=9663676416\n"));
+  std::string_view rest = header;
+  TarReader reader(
+      [&](std::span<std::byte> data) {
+        const std::size_t n = std::min(data.size(), rest.size());
+        std::memcpy(data.data(), rest.data(), n);
+        rest.remove_prefix(n);
+        return n;
+      },
+      "a.tar");
+  const auto entry = reader.next();
+  REQUIRE(entry);
+  CHECK(entry->size == size);
+  CHECK(entry->modified == 0);
+}
