@@ -3,7 +3,6 @@
 
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
-#include "core/base/log.hpp"
 #include "core/base/text.hpp"
 #include "core/base/time.hpp"
 #include "core/serve/mlflow_artifacts.hpp"
@@ -13,7 +12,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 namespace mlp::serve {
 
