@@ -8,9 +8,9 @@ MLP_SOURCE=${MLP_SOURCE:?the source tree}
 TEST_DIR=$(mktemp -d "${TMPDIR:-/tmp}/mlp-test.XXXXXX")
 export HOME=$TEST_DIR/home
 export XDG_CONFIG_HOME=$HOME/.config XDG_CACHE_HOME=$HOME/.cache XDG_STATE_HOME=$HOME/.local/state
-# Remotes are to be asked; data_cache.sh is about the cache that would answer in their place.
 # No run waits for those of other tests.
 export MLP_HOST_QUEUE=$TEST_DIR/queue
+# Remotes are to be asked; data_cache.sh is about the cache that would answer in their place.
 export MLP_CACHE_LIMIT=${MLP_CACHE_LIMIT:-0}
 export GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@localhost
 export GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@localhost LC_ALL=C.UTF-8

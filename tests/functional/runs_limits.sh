@@ -3,7 +3,6 @@
 # CPUs is slowed down; a lower bound limits nothing; without the right to make groups a warning says
 # that they are advice.
 source "$(dirname "$0")/lib.sh"
-export MLP_HOST_QUEUE=$TEST_DIR/queue
 
 mkdir p && cd p
 cat >mlp.yaml <<'YAML'

@@ -2,7 +2,6 @@
 # Runs that ask for resources share the machine: first come, first served, over all projects; what a
 # killed run held is free again; `mlp why` says who is before whom.
 source "$(dirname "$0")/lib.sh"
-export MLP_HOST_QUEUE=$TEST_DIR/queue
 
 cpus=$(nproc)
 for p in p q; do
