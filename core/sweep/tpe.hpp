@@ -29,8 +29,8 @@ struct TpeOptions {
   double width = 0.12;
 };
 
-// Time for a suggestion grows with candidates × trials × dimensions: some 25 ms for 10,000 trials
-// in six dimensions.
+// Time for a suggestion grows with candidates × trials × dimensions: tens of ms for 10,000
+// trials in six dimensions.
 [[nodiscard]] std::unique_ptr<Sampler> make_tpe(const Space& space, const TpeOptions& options);
 
 } // namespace mlp::sweep
