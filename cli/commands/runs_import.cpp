@@ -2,6 +2,7 @@
 #include "cli/completers.hpp"
 #include "cli/runs.hpp"
 #include "core/base/error.hpp"
+#include "core/base/interrupt.hpp"
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
 #include "core/config/project.hpp"
@@ -9,6 +10,7 @@
 #include "core/track/run_copy.hpp"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -48,6 +50,15 @@ void warn(Session& session, const track::CopiedRun& copy) {
         fmt::format("run '{}' had not ended when it was copied: it counts as lost", copy.run.id()));
 }
 
+// Waits for a pipe, but not beyond a signal to stop.
+std::size_t read_archive(File& file, std::span<std::byte> data, const std::stop_token& stop) {
+  pollfd entry{file.fd(), POLLIN, 0};
+  do
+    throw_if_stopped(stop);
+  while (::poll(&entry, 1, 200) <= 0);
+  return file.read(data);
+}
+
 // A folder as it is, or an archive, unpacked into one of our own.
 class Source {
  public:
@@ -56,11 +67,15 @@ class Source {
     if (!piped && fs::is_directory(path_)) return;
     if (!piped && !fs::exists(path_))
       throw Error(ErrorKind::not_found, fmt::format("no folder or archive '{}'", printable(name)));
+    if (piped && ::isatty(STDIN_FILENO) == 1)
+      throw Error(ErrorKind::usage, "standard input is a terminal, no archive")
+          .with_hint("pipe one in: mlp runs import - < run.tar");
+    const std::stop_token stop = session.stop_token();
     File file = piped ? File(::dup(STDIN_FILENO), "standard input") : File::open_read(path_);
     make_directories(session.project().tmp());
     unpacked_ = std::make_unique<TemporaryDirectory>("import-", session.project().tmp());
-    track::unpack_archive([&](std::span<std::byte> data) { return file.read(data); },
-                          piped ? "standard input" : name, unpacked_->path(), session.stop_token(),
+    track::unpack_archive([&](std::span<std::byte> data) { return read_archive(file, data, stop); },
+                          piped ? "standard input" : name, unpacked_->path(), stop,
                           session.output().progress());
     path_ = unpacked_->path();
   }

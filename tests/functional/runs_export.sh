@@ -181,6 +181,11 @@ for bad in escape.tar absolute.tar long.tar out.tar up.tar through.tar over.tar 
   equals "$(find .mlp/runs .mlp/tmp -mindepth 1 2>/dev/null | head -1)" ""
   [ ! -e /tmp/mlp-evil ] && [ ! -e ../evil ] && [ ! -e .mlp/evil ] || fail "$bad wrote outside"
 done
+# A pipe that stays silent is waited for, but not beyond an interrupt.
+mkfifo ../silent
+sleep 30 >../silent &
+expect_exit 130 timeout --preserve-status -s INT --foreground 1 "$MLP" runs import - <../silent
+equals "$(find .mlp/tmp -mindepth 1 2>/dev/null)" ""
 tar -cf ../empty.tar -T /dev/null
 expect_exit 4 mlp runs import ../empty.tar
 contains "$err" "no run in '../empty.tar'"
