@@ -157,7 +157,7 @@ TEST_CASE("mlp.yaml: each mistake is told with its place, what is wrong and what
       {"name: a b\n", "mlp.yaml:1:7: 'a b' is not a valid name; a name has letters, digits, '.', "
                       "'_' and '-', and begins with a letter or digit"},
       {n + "foo: b\n", "mlp.yaml:2:1: unknown key 'foo'; known keys: name, remotes, "
-                       "default_remote, datasets, image, tasks, services"},
+                       "default_remote, datasets, image, tasks, services, sweeps"},
       {n + "tasks:\n  train:\n    datset: [a]\n",
        "mlp.yaml:4:5: unknown key 'datset'; did you mean 'data'?"},
       {n + "tasks:\n  t:\n   - a\n", "mlp.yaml:4:4: 't' must be a map, not a list"},
