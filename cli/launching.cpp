@@ -155,7 +155,13 @@ void follow_launched(Session& session, job::Backend& backend, const track::RunFo
                      const config::Resources& resources) {
   const track::RunSpec spec = track::read_run_spec(folder);
   const CancelWishes wishes;
-  const std::string handle = backend.submit(job_of(session, folder, spec, resources));
+  std::string handle;
+  try {
+    handle = backend.submit(job_of(session, folder, spec, resources));
+  } catch (const Error&) { // a new run that cannot be handed over goes as it came
+    if (track::read_journals(folder).state == track::RunState::pending) track::remove_run(folder);
+    throw;
+  }
   if (session.arguments().has("--detach")) {
     session.output().emit(json_object({{"run", spec.id}, {"state", "queued"}, {"folder", handle}}),
                           TextView{spec.id + "\n"});

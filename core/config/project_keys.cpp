@@ -51,7 +51,7 @@ const Fields<Resources>& fields_of(const Resources*) {
       field("accelerators", &T::accelerators, "GPUs a node: NAME, NAME:COUNT or a count"),
       field("cpus", &T::cpus, "CPUs a node; 4+ means at least 4"),
       field("memory", &T::memory, "memory a node in GiB; 16+ means at least 16"),
-      field("disk_size", &T::disk_size, "disk a node in GiB"),
+      field("disk_size", &T::disk_size, "disk that must be free for a node, in GiB"),
       field("max_duration", &T::max_duration, "longest time a run may take, such as 2h"),
   };
   return fields;

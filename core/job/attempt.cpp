@@ -109,10 +109,12 @@ class Attempt {
 
   // If a program of several cannot be started, those before it are ended.
   void start(Gang& gang, const Work& work) {
+    check_disk(work.task.resources, work.task.num_nodes, context_.run.root);
     make_directories(context_.run.outs());
     make_directories(context_.run.checkpoints());
     File out = File::open_append(context_.run.stdout_log());
     File err = File::open_append(context_.run.stderr_log());
+    const int plain_out = out.fd(), plain_err = err.fd(); // used while the files are ours
     const Json offsets = json_object({{"stdout", out.size()}, {"stderr", err.size()}});
     intake_.emplace(context_.run, secret_values());
 
@@ -141,8 +143,8 @@ class Attempt {
         spec.arguments = work.arguments;
         spec.environment = environment_of(places[i], work);
         spec.directory = work.directory;
-        spec.standard_output = output_ ? output_->standard_output(i) : out.fd();
-        spec.standard_error = output_ ? output_->standard_error(i) : err.fd();
+        spec.standard_output = output_ ? output_->standard_output(i) : plain_out;
+        spec.standard_error = output_ ? output_->standard_error(i) : plain_err;
         spec.new_session = true;
         spec.dies_with_parent = true;
         gang.add(spawn_limited(spec));

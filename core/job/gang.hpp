@@ -18,7 +18,7 @@ class Gang {
   };
 
   // Each program heads a session of its own.
-  void add(Process program) { programs_.push_back({std::move(program), false}); }
+  void add(const Process& program) { programs_.push_back({program, false}); }
   [[nodiscard]] std::size_t size() const noexcept { return programs_.size(); }
   // Of the first program.
   [[nodiscard]] pid_t pid() const noexcept { return programs_.front().process.pid(); }

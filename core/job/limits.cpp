@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
@@ -92,6 +93,21 @@ ResourceLimits::ResourceLimits(const std::string& run_id, const config::Resource
     limit("cpu", run_id, root, {{"cpu.cfs_period_us", period}, {"cpu.cfs_quota_us", quota}},
           {{"cpu.max", quota + " " + period}});
   }
+}
+
+void check_disk(const config::Resources& resources, std::int64_t nodes, const fs::path& folder) {
+  if (!resources.disk_size) return;
+  std::error_code error;
+  const fs::space_info space = fs::space(folder, error);
+  if (error) throw system_error(error.value(), "look at the disk of", folder.native());
+  const double wanted =
+      resources.disk_size->value * static_cast<double>(nodes) * static_cast<double>(gib);
+  if (static_cast<double>(space.available) >= wanted) return;
+  throw Error(ErrorKind::failed,
+              fmt::format("it asks for {} of disk: there are {} free at '{}'",
+                          format_bytes(static_cast<std::uint64_t>(std::min(wanted, 9e18))),
+                          format_bytes(space.available), folder.native()))
+      .with_hint("free some, or ask for less with 'disk_size' under 'resources:' in mlp.yaml");
 }
 
 // A setting whose name ends in '?' may be missing.

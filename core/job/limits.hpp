@@ -46,4 +46,8 @@ class ResourceLimits {
   std::vector<std::string> unenforced_;
 };
 
+// Throws Error(failed) if the disk of `folder` has less room now than the task asks for on all its
+// nodes. Nothing keeps it free from then on.
+void check_disk(const config::Resources& resources, std::int64_t nodes, const fs::path& folder);
+
 } // namespace mlp::job

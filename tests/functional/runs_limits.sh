@@ -8,6 +8,7 @@ mkdir p && cd p
 cat >mlp.yaml <<'YAML'
 name: p
 tasks:
+  vast: {resources: {disk_size: 1000000}, run: "true"}
   eats: {resources: {memory: 0.1}, run: 'python3 -c "b = bytearray(400 << 20); print(len(b))"'}
   fits: {resources: {memory: 1}, run: 'python3 -c "b = bytearray(100 << 20); print(len(b))"'}
   bound: {resources: {memory: 0.1+}, run: 'python3 -c "b = bytearray(400 << 20); print(len(b))"'}
@@ -37,6 +38,12 @@ awk -v used="$used" 'BEGIN { exit !(used < 0.6) }' || fail "a quarter of a CPU w
 for run in .mlp/runs/*; do
   [ -z "$(find /sys/fs/cgroup -name "mlp-$(basename "$run")" 2>/dev/null | head -1)" ] || fail "a control group was left behind"
 done
+
+# Disk is looked at before the start; a run that cannot be had leaves nothing behind.
+before=$(ls .mlp/runs | wc -l)
+expect_exit 1 mlp train vast
+contains "$err" "it asks for 976.6 TiB of disk"
+equals "$(ls .mlp/runs | wc -l)" "$before"
 
 # Without the right to make them.
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then

@@ -6,6 +6,7 @@
 #include "core/base/process.hpp"
 #include "core/base/text.hpp"
 #include "core/job/host_queue.hpp"
+#include "core/job/limits.hpp"
 #include "core/job/log_bound.hpp"
 #include "core/job/supervisor.hpp"
 #include "core/track/run_record.hpp"
@@ -88,6 +89,7 @@ std::string LocalBackend::render(const job::JobSpec& job) const {
 std::string LocalBackend::submit(const job::JobSpec& job) {
   job::check_demand(job::demand_of(job.resources, job.num_nodes), job::host_capacity());
   const RunFolder run = folder_of(job.run_folder.native());
+  job::check_disk(job.resources, job.num_nodes, run.root);
   const track::RunRecord record = track::read_journals(run);
   if (record.state == RunState::pending)
     job::enqueue(run, "handed to this machine", name());
