@@ -116,8 +116,7 @@ void checkout_commit(const fs::path& folder, const std::string& commit, const fs
   if (git.checkout_options_init(&options, GIT_CHECKOUT_OPTIONS_VERSION) != 0)
     throw Error(ErrorKind::failed, fmt::format("cannot check out a commit: {}", git.reason()));
   options.checkout_strategy = GIT_CHECKOUT_FORCE | GIT_CHECKOUT_DONT_UPDATE_INDEX;
-  const std::string to = target.native();
-  options.target_directory = to.c_str();
+  options.target_directory = target.c_str();
   if (git.checkout_tree(repository.get(), raw, &options) != 0)
     throw Error(ErrorKind::failed,
                 fmt::format("cannot check out commit {}: {}", commit, git.reason()));

@@ -7,6 +7,7 @@
 #include "core/track/run_record.hpp"
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
 

@@ -132,7 +132,8 @@ TEST_CASE("a bit that is wrong ends the reading", "[track][tensorboard]") {
   const std::string first = record(event(5, 1, simple("a", 1)));
   const std::string second = record(event(6, 2, simple("a", 2)));
   for (std::size_t i = 0; i < second.size(); ++i) {
-    std::string bytes = first + second + first;
+    std::string bytes = first;
+    bytes.append(second).append(first);
     bytes[first.size() + i] = static_cast<char>(bytes[first.size() + i] ^ 0x10);
     f.write(bytes);
     const auto got = f.read();
