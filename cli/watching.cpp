@@ -38,6 +38,15 @@ std::string took_text(const track::RunRecord& run, WallTime now) {
   return format_duration(std::chrono::duration_cast<std::chrono::seconds>(end - *run.started));
 }
 
+// The newest values: those of the program before samples of the machine.
+std::vector<std::pair<std::string, double>> metrics_of(const track::RunRecord& run) {
+  std::vector<std::pair<std::string, double>> out(run.metrics.begin(), run.metrics.end());
+  std::stable_partition(out.begin(), out.end(), [](const auto& metric) {
+    return !metric.first.starts_with(track::system_prefix);
+  });
+  return out;
+}
+
 WatchedRun watched(const track::RunTail& tail, WallTime now) {
   const track::RunRecord& run = tail.record();
   return {.id = run.spec.id,
@@ -48,7 +57,7 @@ WatchedRun watched(const track::RunTail& tail, WallTime now) {
           .took = took_text(run, now),
           .attempts = run.attempts,
           .progress = tail.progress(),
-          .metrics = {run.metrics.begin(), run.metrics.end()}};
+          .metrics = metrics_of(run)};
 }
 
 struct FileLook {
@@ -213,12 +222,11 @@ void RunsWatch::select_next(int by) {
 void RunsWatch::select_next_metric(int by) {
   if (runs_.empty()) return;
   const track::RunTail& run = *runs_[selected_at()];
-  const auto& metrics = run.record().metrics;
+  const auto metrics = metrics_of(run.record());
   if (metrics.empty()) return;
-  const auto at = std::distance(metrics.begin(), metrics.find(metric_of(run)));
-  metric_ = std::next(metrics.begin(),
-                      static_cast<std::ptrdiff_t>(moved(metrics, static_cast<std::size_t>(at), by)))
-                ->first;
+  const auto at = std::find_if(metrics.begin(), metrics.end(),
+                               [&](const auto& metric) { return metric.first == metric_of(run); });
+  metric_ = metrics[moved(metrics, static_cast<std::size_t>(at - metrics.begin()), by)].first;
 }
 
 // The user's choice, or else the loss, or else what has the most points.
@@ -228,8 +236,9 @@ std::string RunsWatch::metric_of(const track::RunTail& run) const {
   if (metrics.contains("loss")) return "loss";
   std::string best;
   std::size_t most = 0;
-  for (const auto& [name, value] : metrics)
-    if (const std::size_t points = run.curve_size(name); best.empty() || points > most) {
+  for (const auto& [name, value] : metrics_of(run.record()))
+    if (const std::size_t points = run.curve_size(name);
+        best.empty() || (points > most && !name.starts_with(track::system_prefix))) {
       best = name;
       most = points;
     }
@@ -271,7 +280,7 @@ WatchView RunsWatch::view(std::size_t log_lines) const {
     track::ChartSeries series{run->record().spec.id, run->curve(view.metric)};
     if (series.points.empty()) continue;
     view.curves.push_back(std::move(series));
-    steps = steps && run->has_steps();
+    steps = steps && run->has_steps(view.metric);
   }
   view.x_label = steps ? "step" : "point";
   const track::RunFolder& folder = selected.record().folder;

@@ -50,13 +50,14 @@ void RunTail::take_point(const Json& point) {
     if (found == curves_.end()) {
       if (curves_.size() >= most_curves) continue;
       const std::size_t share = stretches_ / (curves_.size() + 1);
-      for (auto& [other, curve] : curves_)
-        curve.set_limit(share);
-      found = curves_.emplace(name, Curve(share)).first;
+      for (auto& [other, kept] : curves_)
+        kept.curve.set_limit(share);
+      found = curves_.emplace(name, Kept{Curve(share)}).first;
     }
-    has_steps_ = has_steps_ && step.has_value();
-    found->second.add(
-        {step.value_or(static_cast<double>(found->second.size() + 1)), value.get<double>()});
+    Kept& kept = found->second;
+    kept.has_steps = kept.has_steps && step.has_value();
+    kept.curve.add(
+        {step.value_or(static_cast<double>(kept.curve.size() + 1)), value.get<double>()});
   }
 }
 
@@ -89,12 +90,17 @@ void RunTail::read_progress(WallTime now) {
 
 std::vector<ChartPoint> RunTail::curve(std::string_view name) const {
   const auto found = curves_.find(name);
-  return found == curves_.end() ? std::vector<ChartPoint>{} : found->second.points();
+  return found == curves_.end() ? std::vector<ChartPoint>{} : found->second.curve.points();
 }
 
 std::size_t RunTail::curve_size(std::string_view name) const {
   const auto found = curves_.find(name);
-  return found == curves_.end() ? 0 : found->second.size();
+  return found == curves_.end() ? 0 : found->second.curve.size();
+}
+
+bool RunTail::has_steps(std::string_view name) const {
+  const auto found = curves_.find(name);
+  return found != curves_.end() && found->second.has_steps;
 }
 
 } // namespace mlp::track

@@ -42,8 +42,8 @@ class RunTail {
   [[nodiscard]] std::vector<ChartPoint> curve(std::string_view name) const;
   // How many points of it were reported.
   [[nodiscard]] std::size_t curve_size(std::string_view name) const;
-  // Every point had a step.
-  [[nodiscard]] bool has_steps() const noexcept { return has_steps_; }
+  // Every point of it had a step.
+  [[nodiscard]] bool has_steps(std::string_view name) const;
 
  private:
   bool read_more(std::uint64_t most);
@@ -53,8 +53,11 @@ class RunTail {
   std::size_t stretches_;
   RunRecord read_;    // as the journals say
   RunRecord settled_; // and with the look at its supervisor
-  std::map<std::string, Curve, std::less<>> curves_;
-  bool has_steps_ = true;
+  struct Kept {
+    Curve curve;
+    bool has_steps = true;
+  };
+  std::map<std::string, Kept, std::less<>> curves_;
   std::optional<RunProgress> progress_;
   std::optional<std::pair<WallTime, std::uint64_t>> first_look_; // at progress: time, samples
 };

@@ -41,6 +41,12 @@ lacks "$(MLP_COLOR=always NO_COLOR=1 mlp watch)" $'\e'
 equals "$(mlp watch --json | jq -c '[.runs[0].state, .runs[0].metrics.loss, (.gpus | type)]')" \
   '["failed",33.5,"array"]'
 expect_exit 4 mlp watch no-such-run
+
+# Samples of the machine come last, and do not take the steps from the program's own metrics.
+mlp run -q sh -c 'printf "{\"step\": 50, \"zeal\": 1}\n{\"step\": 97, \"zeal\": 2}\n{\"system/cpu\": 3}\n" >>"$MLP_METRICS"' >/dev/null
+expect_exit 0 mlp watch latest
+contains "$out" "[zeal 2] system/cpu 3"
+contains "$out" " 90  step"
 mapfile -t many < <(printf '%s\n' {1..51})
 expect_exit 2 mlp watch "${many[@]}"
 

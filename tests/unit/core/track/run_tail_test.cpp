@@ -3,6 +3,7 @@
 #include "core/base/ids.hpp"
 #include "core/base/json.hpp"
 #include "core/base/process.hpp"
+#include "core/track/annotations.hpp"
 #include "core/track/run_tail.hpp"
 
 #include <catch2/catch.hpp>
@@ -53,7 +54,7 @@ TEST_CASE("a tail takes in what was appended, a slice at a time", "[track]") {
   CHECK(tail.curve_size("loss") == 1000);
   CHECK(tail.curve("loss").front() == ChartPoint{10, 1});
   CHECK(tail.curve("loss").back() == ChartPoint{10'000, 1.0 / 1000});
-  CHECK(tail.has_steps());
+  CHECK(tail.has_steps("loss"));
   CHECK(tail.curve("step").empty());
   CHECK(tail.curve("time").empty());
   CHECK(tail.curve("text").empty());
@@ -62,14 +63,24 @@ TEST_CASE("a tail takes in what was appended, a slice at a time", "[track]") {
   metrics.append({{"late", 3}});
   metrics.append({{"late", 4}});
   CHECK_FALSE(tail.update(wall_now()));
-  CHECK_FALSE(tail.has_steps());
+  CHECK_FALSE(tail.has_steps("late"));
+  CHECK(tail.has_steps("loss"));
   CHECK(tail.curve("late") == std::vector<ChartPoint>{{1, 3}, {2, 4}});
   writer.state(RunState::succeeded, "", json_object({{"exit_code", 0}}));
   tail.update(wall_now());
   CHECK(tail.record().state == RunState::succeeded);
+  // What the program logged beside metrics, and what people said.
+  metrics.append({{"params", {{"lr", "0.5"}}}, {"tags", {{"keep", ""}, {"draft", ""}}}});
+  tail.update(wall_now());
+  tag_run(run, std::vector<std::string>{"mine"}, std::vector<std::string>{"draft"});
+  tail.update(wall_now());
+  CHECK(tail.record().tags == std::vector<std::string>{"keep", "mine"});
+  CHECK(tail.record().logged_params.at("lr") == "0.5");
   // What it says is what a reader of all of it says.
   const RunRecord whole = read_run(run);
   CHECK(whole.metrics == tail.record().metrics);
+  CHECK(whole.tags == tail.record().tags);
+  CHECK(whole.logged_params == tail.record().logged_params);
   CHECK(whole.points == tail.record().points);
   CHECK(whole.events_end == tail.record().events_end);
 }
