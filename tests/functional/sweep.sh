@@ -10,6 +10,7 @@ tasks:
     params: {x: 0, kind: a, steps: 4, pause: 0}
     run: |
       echo "$MLP_RUN_ID" >>started
+      while [ -e hold ] && [ "$(wc -l <started)" -ge 6 ]; do sleep 0.05; done
       for i in $(seq ${params.steps}); do
         awk -v x=${params.x} -v i=$i 'BEGIN {
           printf "{\"step\": %d, \"loss\": %.6f}\n", i, (x - 0.3) ^ 2 + 0.1 / i }' >>"$MLP_METRICS"
@@ -105,6 +106,8 @@ contains "$(mlp runs show "$best")" "model     best@1"
 equals "$(mlp model show best@1 --json | json_of 's["lineage"]["run"]')" "$best"
 
 # The driver is killed with two trials under way; they go on, are adopted, and nothing is repeated.
+rm -f started
+touch hold
 "$MLP" sweep run chance >/dev/null 2>&1 &
 driver=$!
 ended() { [ "$(mlp sweep show chance --json | json_of 'sum(t["state"] == "finished" for t in s["trials"])')" -ge "$1" ]; }
@@ -114,6 +117,7 @@ wait "$driver" 2>/dev/null || true
 contains "$(mlp sweep show chance)" "lost: its process is gone"
 before=$(mlp sweep show chance --json | json_of 'sorted((t["trial"], t["run"], t["params"]["x"]) for t in s["trials"])')
 [ "$(json_of 'len(s["trials"])' < <(mlp sweep show chance --json))" -lt 8 ] || fail "it was too late to kill it"
+rm hold
 expect_exit 0 mlp sweep resume chance
 after=$(mlp sweep show chance --json | json_of 'sorted((t["trial"], t["run"], t["params"]["x"]) for t in s["trials"])')
 contains "$after" "$(sed 's/]$//' <<<"$before")"
@@ -176,7 +180,7 @@ contains "$(mlp runs show "$stopped")" "state     cancelled: stopped by ASHA at 
 
 # An objective that no run reports, and a program that never works, end the sweep at once.
 expect_exit 3 mlp sweep run misnamed
-contains "$err" "mlp.yaml:50:38: trial"
+contains "$err" "mlp.yaml:51:38: trial"
 contains "$err" "reported no 'los'"
 contains "$err" "did you mean 'loss'?"
 contains "$err" "it reported: loss"
