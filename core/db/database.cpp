@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <chrono>
+#include <thread>
 #include <utility>
 
 namespace mlp::db {
@@ -38,6 +40,17 @@ ErrorKind kind_of(int code) {
   }
 }
 
+// SQLite does not wait here while others make the file a WAL one: it could be for each other.
+int use_wal(sqlite3* raw, int busy_milliseconds) {
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(busy_milliseconds);
+  while (true) {
+    const int code = sqlite3_exec(raw, "PRAGMA journal_mode=WAL", nullptr, nullptr, nullptr);
+    if ((code & 0xff) != SQLITE_BUSY || std::chrono::steady_clock::now() > deadline) return code;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
 } // namespace
 
 void Database::fail(int code, std::string_view action) const {
@@ -62,8 +75,10 @@ Database::Database(const std::filesystem::path& path, OpenMode mode, int busy_mi
     sqlite3_extended_result_codes(raw, 1);
     sqlite3_busy_timeout(raw, busy_milliseconds);
     // In WAL mode NORMAL keeps the file sound over a power cut; only the last commits may be lost.
-    if (!read_only_)
-      execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;");
+    if (!read_only_) {
+      if (const int wal = use_wal(raw, busy_milliseconds); wal != SQLITE_OK) fail(wal, "use");
+      execute("PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;");
+    }
     // The first access to the file: what is not a database is found here.
     if (sqlite3_db_readonly(raw, "main") == 1) read_only_ = true;
     (void)schema_version();

@@ -75,16 +75,16 @@ cd ..
 mlp init digits --template image-classifier >/dev/null 2>&1
 cd digits || exit 1
 sed -i 's/patience: 15/patience: 0/' mlp.yaml
-expect_exit 0 mlp train -p epochs=80
+expect_exit 0 mlp train -p epochs=200
 kills=${KILLS:-2}
 sed -i 's/^  train:/  train:\n    job_recovery: {max_restarts_on_errors: 20}/' mlp.yaml
-run=$(mlp train -d -p epochs=80)
+run=$(mlp train -d -p epochs=200)
 ended() { ! mlp runs ls --json | grep -q '"state": "\(running\|starting\|queued\|pending\)"'; }
 trainer() { pgrep -f "__trainer .*$run"; }
 killed=0
 while [ "$killed" -lt "$kills" ] && ! ended; do
   wait_until 90 sh -c "pgrep -f '__trainer .*$run' || ! [ -e '.mlp/runs/$run' ]" || true
-  sleep "$((RANDOM % 2)).$((RANDOM % 10))"
+  sleep "0.$((RANDOM % 10))"
   trainer | xargs -r kill -9 2>/dev/null && killed=$((killed + 1))
 done
 [ "$killed" -gt 0 ] || skip "the training ended before it could be killed"

@@ -131,6 +131,26 @@ TEST_CASE("a file that is no database is an integrity error that names it", "[db
         ErrorKind::denied);
 }
 
+TEST_CASE("several that make a database at once wait for each other", "[db]") {
+  for (int round = 0; round < 20; ++round) {
+    TemporaryDirectory folder;
+    std::atomic<int> failures{0};
+    {
+      std::vector<std::jthread> threads;
+      for (int w = 0; w < 8; ++w)
+        threads.emplace_back([&] {
+          try {
+            Database database(folder.path() / "x.db");
+            database.migrate(both);
+          } catch (const Error&) {
+            ++failures;
+          }
+        });
+    }
+    CHECK(failures == 0);
+  }
+}
+
 TEST_CASE("writers on several threads wait for each other", "[db]") {
   TemporaryDirectory folder;
   constexpr int writers = 4;
