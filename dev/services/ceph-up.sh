@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # ceph-up.sh DIR [BUCKET...]: a real Ceph object gateway on ports of its own, with its data in memory
-# (3 GiB at most, or CEPH_BYTES) and the buckets given. Prints "HTTP-PORT HTTPS-PORT". The key is AKTEST, the secret SKTEST; the
-# certificate to trust is DIR/cert.pem. Needs root and Debian's ceph-mon, ceph-osd, radosgw.
+# (3 GiB at most, or CEPH_BYTES) and the buckets given. Prints "HTTP-PORT HTTPS-PORT". The key is
+# AKTEST, the secret SKTEST; the certificate to trust is DIR/cert.pem. Needs root and Debian's
+# ceph-mon, ceph-osd, radosgw.
 # ceph-down.sh DIR ends it; DIR/run/NAME.pid are its processes (mon.a, osd.0, client.rgw).
 set -euo pipefail
 dir=$(mkdir -p "$1" && cd "$1" && pwd)

@@ -2,8 +2,7 @@
 # A dataset of random bytes at a remote, read through a mount and by `mlp data pull`, taking turns, on
 # one machine: the time to the first byte of a file, the rate of reading all of it once, from a
 # folder and, as root where Ceph is installed, from a real object gateway. MIB chooses the size (the
-# gateway holds 3 GiB, or CEPH_BYTES),
-# ROUNDS how often.
+# gateway holds 3 GiB, or CEPH_BYTES), ROUNDS how often.
 source "$(dirname "$0")/lib.sh"
 [ -e /dev/fuse ] || skip "there is no /dev/fuse"
 mib=${MIB:-1024} rounds=${ROUNDS:-3}
