@@ -99,9 +99,9 @@ class RunIndex {
   bool stored_ = false;
 };
 
-// The one run that `reference` means: "latest", the one that list() has first, or any part of an id that only one run has. Throws
-// Error(not_found) with near ids as a hint, Error(usage) that lists the candidates if several runs
-// have it. Needs no index.
+// The one run that `reference` means: "latest", the one that list() has first, or any part of an id
+// that only one run has. Throws Error(not_found) with near ids as a hint, Error(usage) that lists
+// the candidates if several runs have it. Needs no index.
 [[nodiscard]] std::string find_run(const fs::path& runs, std::string_view reference);
 
 // Ids of all run folders, newest first. A folder that does not exist has none.
