@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <csignal>
 
 namespace mlp::job {
@@ -17,8 +18,17 @@ bool enqueue(const track::RunFolder& run, std::string_view reason, std::string_v
              int restarts) {
   // Held by a supervisor for as long as it lives: between this check and the event nobody can take
   // the run.
-  const auto lock = FileLock::try_lock(run.supervisor_lock());
-  if (!lock) return false;
+  auto lock = FileLock::try_lock(run.supervisor_lock());
+  if (!lock) {
+    // One that was killed has it until the last of its threads is gone.
+    if (track::read_run(run).state != RunState::lost) return false;
+    try {
+      lock.emplace(run.supervisor_lock(), "this run", std::chrono::seconds(2));
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::conflict) return false;
+      throw;
+    }
+  }
   track::RunRecord record = track::read_journals(run);
   if (record.state == RunState::succeeded)
     throw Error(ErrorKind::conflict, fmt::format("run '{}' has succeeded", run.id()))

@@ -29,7 +29,8 @@ for round in 1 2 3 4 5 6; do
 done
 mlp data push >/dev/null
 expect_exit 0 mlp data verify --remote origin
-equals "$(find .mlp/objects/tmp store/.tmp -type f | wc -l)" 0
+# A ref that was being written stays for an hour: it has no lock by which its writer is known.
+equals "$(find .mlp/objects/tmp store/.tmp -type f ! -name '.ref.*' ! -name '.listing.*' | wc -l)" 0
 
 # At once.
 echo more >data/more
