@@ -129,6 +129,20 @@ void report_run(Session& session, const track::RunRecord& run) {
   session.output().emit(run_json(run), TextView{text});
 }
 
+std::string model_name(Session& session, const config::Task& task, const std::string& declared) {
+  const Arguments& arguments = session.arguments();
+  const auto named = arguments.get("--register");
+  if (named && arguments.has("--no-register"))
+    throw Error(ErrorKind::usage, "--register and --no-register exclude each other");
+  if (arguments.has("--no-register")) return {};
+  if (named && !is_valid_name(*named))
+    throw Error(ErrorKind::usage,
+                fmt::format("'{}' is no valid name for a model", printable(*named)));
+  if (named) return *named;
+  if (!declared.empty()) return declared;
+  return task.trainer ? session.project_file().name : std::string();
+}
+
 job::CodeLimits code_limits(Session& session) {
   return {.bytes = session.settings().get_size("runs.code_limit")};
 }

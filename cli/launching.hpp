@@ -32,6 +32,12 @@ void check_secrets(Session& session, const std::vector<config::SecretUse>& uses,
 void show_plan(Session& session, job::Backend& backend, const track::RunSpec& spec,
                const config::Resources& resources);
 
+// The name under which a model is registered: of --register, none with --no-register, else the
+// `declared` one; without any the project's if the built-in trainer makes the model, since a
+// program's outputs are one only if somebody says so. Throws Error(usage).
+[[nodiscard]] std::string model_name(Session& session, const config::Task& task,
+                                     const std::string& declared);
+
 // Of the code that is kept with a run.
 [[nodiscard]] job::CodeLimits code_limits(Session& session);
 

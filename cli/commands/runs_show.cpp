@@ -41,8 +41,7 @@ std::string source_line(const track::SourceState& source) {
   std::string line = source.commit.empty() ? "no commit yet" : source.commit.substr(0, 12);
   if (!source.branch.empty()) line += " on " + source.branch;
   if (source.dirty.value_or(false))
-    line += source.snapshot.empty() && source.removed.empty() ? ", with uncommitted changes"
-                                                              : ", with uncommitted changes (kept)";
+    line += source.complete ? ", with uncommitted changes (kept)" : ", with uncommitted changes";
   return line;
 }
 

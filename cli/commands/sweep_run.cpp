@@ -33,23 +33,6 @@ std::string choose_sweep(Session& session) {
       .with_hint(fmt::format("mlp.yaml has {}", join(file.sweeps.names(), ", ")));
 }
 
-// As the task's plain runs do, but once, at the end.
-std::string model_name(Session& session, const config::SweepEntry& entry,
-                       const config::Task& task) {
-  const Arguments& arguments = session.arguments();
-  const auto named = arguments.get("--register");
-  if (named && arguments.has("--no-register"))
-    throw Error(ErrorKind::usage, "--register and --no-register exclude each other");
-  if (arguments.has("--no-register")) return {};
-  if (named && !is_valid_name(*named))
-    throw Error(ErrorKind::usage,
-                fmt::format("'{}' is no valid name for a model", printable(*named)));
-  if (named) return *named;
-  if (!entry.model.empty()) return entry.model;
-  if (!task.model.empty()) return task.model;
-  return task.trainer ? session.project_file().name : std::string();
-}
-
 sweep::Searcher searcher_of(const config::ProjectFile& file, const std::string& name) {
   const config::SweepEntry& entry = file.sweep(name);
   try {
@@ -133,7 +116,8 @@ void run(Session& session) {
   spec.entry = file.sweep(spec.name);
   sweep::Searcher searcher = searcher_of(file, spec.name);
   const config::Task task = first_task(file, spec.entry, searcher);
-  spec.model = model_name(session, spec.entry, task);
+  // As a plain run of the task does, but once, at the end.
+  spec.model = model_name(session, task, spec.entry.model.empty() ? task.model : spec.entry.model);
   spec.trial = new_run_spec(session, task, dry_run);
   spec.id = spec.trial.id;
   spec.trial.command = file.task(spec.entry.task).run;

@@ -41,21 +41,6 @@ std::string choose_task(Session& session) {
       .with_hint(fmt::format("mlp.yaml has {}", join(names, ", ")));
 }
 
-std::string model_name(Session& session, const config::Task& task) {
-  const Arguments& arguments = session.arguments();
-  const auto named = arguments.get("--register");
-  if (named && arguments.has("--no-register"))
-    throw Error(ErrorKind::usage, "--register and --no-register exclude each other");
-  if (arguments.has("--no-register")) return {};
-  if (named && !is_valid_name(*named))
-    throw Error(ErrorKind::usage,
-                fmt::format("'{}' is no valid name for a model", printable(*named)));
-  if (named) return *named;
-  if (!task.model.empty()) return task.model;
-  // A program's outputs are a model only if somebody says so.
-  return task.trainer ? session.project_file().name : std::string();
-}
-
 track::RunSpec make_spec(Session& session, bool dry_run) {
   const config::ProjectFile& file = session.project_file();
   for (const std::string& note : file.notes)
@@ -73,7 +58,7 @@ track::RunSpec make_spec(Session& session, bool dry_run) {
   track::RunSpec spec = new_run_spec(session, task, dry_run);
   spec.overrides = given;
   spec.command = file.task(name).run;
-  spec.model = model_name(session, task);
+  spec.model = model_name(session, task, task.model);
   return spec;
 }
 

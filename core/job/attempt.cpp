@@ -325,7 +325,7 @@ class Attempt {
       context_.intake_warned = true;
     }
     if (last && intake_->refused() != 0)
-      warn(fmt::format("{} {} of $MLP_METRICS left out; the first: {}", intake_->refused(),
+      warn(fmt::format("$MLP_METRICS: {} {} left out; the first: {}", intake_->refused(),
                        intake_->refused() == 1 ? "line that is no JSON object was"
                                                : "lines that are no JSON objects were",
                        intake_->first_refused()));

@@ -60,16 +60,19 @@ class Capture {
     track::SourceChanges changes;
     code.source = track::source_state(project_.root, std::chrono::milliseconds(2000),
                                       limits_.bytes == 0 ? nullptr : &changes);
-    if (limits_.bytes == 0) return code;
-    if (!code.source) {
-      take_folder(code);
-    } else if (!code.source->dirty || (*code.source->dirty && !changes.complete)) {
-      code.left_out = fmt::format("uncommitted changes are not kept, they are too many or in "
-                                  "repositories within this one: {}",
-                                  advice);
-    } else if (*code.source->dirty) {
-      take_changes(changes, code);
+    const bool committed = code.source && code.source->dirty == false;
+    if (limits_.bytes != 0 && !committed) {
+      if (!code.source)
+        take_folder(code);
+      else if (code.source->dirty && changes.complete)
+        take_changes(changes, code);
+      else
+        code.left_out = fmt::format("uncommitted changes are not kept, they are too many or in "
+                                    "repositories within this one: {}",
+                                    advice);
     }
+    if (code.source)
+      code.source->complete = committed || (limits_.bytes != 0 && code.left_out.empty());
     return code;
   }
 
@@ -165,11 +168,21 @@ class Restore {
   int checkouts_ = 0;
 };
 
-void check_path(const std::string& path, std::string_view what) {
-  if (path.empty()) return;
-  if (const auto reason = unsafe_path_reason(path))
-    throw Error(ErrorKind::integrity, fmt::format("the run's {} '{}' cannot be used: {}", what,
-                                                  printable(path), *reason));
+// A path of the record below `root`, which nothing leads out of: no "..", and no link of the code.
+fs::path place_in(const fs::path& root, const std::string& path, std::string_view what) {
+  const auto refuse = [&](std::string_view reason) {
+    return Error(ErrorKind::integrity, fmt::format("the run's {} '{}' cannot be used: {}", what,
+                                                   printable(path), reason));
+  };
+  if (path.empty()) return root;
+  if (const auto reason = unsafe_path_reason(path)) throw refuse(*reason);
+  fs::path place = root;
+  for (const fs::path& part : fs::path(path)) {
+    std::error_code ignored;
+    if (fs::is_symlink(place, ignored)) throw refuse("it lies behind a symbolic link of the code");
+    place /= part;
+  }
+  return place;
 }
 
 } // namespace
@@ -188,28 +201,26 @@ CapturedCode capture_code(const config::Project& project,
 fs::path restore_code(const config::Project& project, const track::RunSpec& spec,
                       const fs::path& target, const std::stop_token& stop) {
   const auto& source = spec.source;
-  const bool has_changes = source && (!source->snapshot.empty() || !source->removed.empty());
-  if (!source || (source->commit.empty() && source->snapshot.empty()) ||
-      (!has_changes && source->dirty != false && !source->commit.empty()))
+  if (!source || !source->complete)
     throw Error(ErrorKind::not_found, fmt::format("run '{}' has no record of its code", spec.id))
         .with_hint("commit the code, or let 'runs.code_limit' leave room for it, before a run");
-  check_path(source->folder, "folder");
   make_directories(target);
   if (!source->commit.empty()) track::checkout_commit(project.root, source->commit, target);
   for (const std::string& path : source->removed) {
-    check_path(path, "removed file");
     std::error_code ignored;
-    fs::remove(target / path, ignored);
+    fs::remove(place_in(target, path, "removed file"), ignored);
   }
   Restore restore(project, stop);
   if (!source->snapshot.empty())
     restore.version(source->snapshot, target, "the code of the run",
                     "it may have been removed with the run it belongs to");
-  const fs::path root = target / source->folder;
+  const fs::path root = place_in(target, source->folder, "folder");
   make_directories(root);
   for (const track::DatasetUse& use : spec.datasets) {
-    check_path(use.path, "dataset path");
-    restore.version(use.digest, root / use.path, fmt::format("dataset '{}'", use.name),
+    const fs::path place = place_in(root, use.path, "dataset path");
+    std::error_code ignored;
+    if (fs::is_symlink(place, ignored)) fs::remove(place, ignored); // its bytes are elsewhere
+    restore.version(use.digest, place, fmt::format("dataset '{}'", use.name),
                     fmt::format("fetch it with: mlp data fetch {}@{}", use.name, use.digest));
   }
   return root;

@@ -50,7 +50,7 @@ class ProgramOutput {
     std::string prefix, line; // what has come of a line that has not ended, if there is a prefix
   };
   void work() noexcept;
-  bool take(Stream& stream); // false if there is nothing more for now
+  bool take(Stream& stream); // false once its pipe is empty or closed
   void end(Stream& stream);
   void write_lines(Stream& stream, std::string_view text, bool last);
   void write(Stream& stream, std::string_view text);

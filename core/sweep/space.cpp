@@ -3,11 +3,11 @@
 
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
+#include "core/track/run_field.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -16,20 +16,12 @@ namespace mlp::sweep {
 
 namespace {
 
-std::optional<double> number_in(std::string_view text) {
-  double value = 0;
-  if (text.starts_with('+')) text.remove_prefix(1);
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (code != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 double value_in(const Dimension& dimension, std::string_view text) {
   if (dimension.kind == DimensionKind::choice) {
     const auto found = std::find(dimension.choices.begin(), dimension.choices.end(), text);
     if (found != dimension.choices.end())
       return static_cast<double>(found - dimension.choices.begin());
-  } else if (const auto number = number_in(text)) {
+  } else if (const auto number = track::number_in(text)) {
     const double slack = 1e-9 * std::max(std::fabs(dimension.low), std::fabs(dimension.high));
     if (*number >= dimension.low - slack && *number <= dimension.high + slack)
       return std::clamp(*number, dimension.low, dimension.high);

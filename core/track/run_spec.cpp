@@ -110,6 +110,7 @@ Json to_json(const RunSpec& spec) {
     if (!spec.source->folder.empty()) source["folder"] = spec.source->folder;
     if (!spec.source->snapshot.empty()) source["snapshot"] = spec.source->snapshot;
     if (!spec.source->removed.empty()) source["removed"] = spec.source->removed;
+    source["complete"] = spec.source->complete;
     out["source"] = std::move(source);
   }
   return out;
@@ -148,6 +149,8 @@ RunSpec run_spec_from_json(const Json& json, std::string_view what) {
                               state.text("folder"), state.text("snapshot"), state.texts("removed")};
     if (const Json* dirty = state.find("dirty", &Json::is_boolean, "true or false"))
       spec.source->dirty = dirty->get<bool>();
+    if (const Json* complete = state.find("complete", &Json::is_boolean, "true or false"))
+      spec.source->complete = complete->get<bool>();
   }
   spec.outs = members.texts("outs");
   spec.environment = members.texts("environment");

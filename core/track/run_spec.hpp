@@ -34,6 +34,7 @@ struct SourceState {
   // there are none, or they were not kept.
   std::string snapshot;
   std::vector<std::string> removed; // committed files that were not there
+  bool complete = false;            // the commit, the snapshot and `removed` are all of the code
   bool operator==(const SourceState&) const = default;
 };
 

@@ -151,6 +151,24 @@ rm -rf "$TEST_DIR/clone/deep/.mlp/objects" "$TEST_DIR/store"
 expect_exit 4 mlp -C "$TEST_DIR/clone/deep" runs reproduce "$old"
 equals "$(ls "$TEST_DIR/clone/deep/.mlp/runs" | wc -l)" 3
 
+# Nothing is written behind a link of the code: data that is one becomes a folder of its own.
+mkdir "$TEST_DIR/elsewhere" && seq 3 >"$TEST_DIR/elsewhere/n.txt"
+rm -rf data/nums && ln -s "$TEST_DIR/elsewhere" data/nums
+git add -f data/nums && mlp data add nums >/dev/null 2>&1 && git add -A && git commit -qm five
+expect_exit 0 mlp train sum --json
+linked=$(jq -r .id <<<"$out")
+seq 4 >"$TEST_DIR/elsewhere/n.txt"
+expect_exit 0 mlp runs reproduce "$linked" --json
+equals "$(wc -l <"$TEST_DIR/elsewhere/n.txt")" 4
+equals "$(wc -l <".mlp/runs/$(jq -r .run <<<"$out")/code/deep/data/nums/n.txt")" 3
+
+# A part of the changes is no record of them.
+rm gone.txt 2>/dev/null || true
+git rm -q --cached new/link && rm new/link && head -c 3000 /dev/urandom >src/large.bin
+MLP_CODE_LIMIT=1KiB expect_exit 0 mlp train sum
+expect_exit 4 mlp runs reproduce latest
+rm src/large.bin
+
 # A record that was tampered with writes nothing outside; one whose commit is gone says so.
 edit_spec() { jq "$2" ".mlp/runs/$1/spec.json" >spec.tmp && mv spec.tmp ".mlp/runs/$1/spec.json"; }
 cp -r ".mlp/runs/$dirty" kept
