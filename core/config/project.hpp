@@ -16,6 +16,7 @@ struct Project {
   [[nodiscard]] fs::path runs() const { return state() / "runs"; }
   [[nodiscard]] fs::path sweeps() const { return state() / "sweeps"; }
   [[nodiscard]] fs::path models() const { return state() / "models"; }
+  [[nodiscard]] fs::path images() const { return state() / "images"; }
   [[nodiscard]] fs::path refs() const { return state() / "refs"; }
   [[nodiscard]] fs::path index() const { return state() / "index.db"; }
   [[nodiscard]] fs::path cache() const { return state() / "cache"; }

@@ -1,0 +1,45 @@
+// Layers unpacked into folders that an overlay can use, once for each layer and user of this
+// machine.
+// Source: OCI Image Format Specification 1.1, layer.md (whiteouts); overlayfs.rst of the kernel
+// (character device 0/0, user.overlay.opaque).
+#pragma once
+
+#include "core/base/progress.hpp"
+#include "core/image/layout.hpp"
+
+#include <stop_token>
+#include <vector>
+
+namespace mlp::image {
+
+// What is kept of an entry's owner, as a file system without privilege cannot: the extended
+// attribute "user.mlp.owner" of a file or folder, "UID:GID", if it is not 0:0. An overlay copies it
+// with the file.
+inline constexpr const char* owner_attribute = "user.mlp.owner";
+
+// The folder of unpacked layers: $XDG_CACHE_HOME/mlp/layers.
+class UnpackedLayers {
+ public:
+  explicit UnpackedLayers(fs::path folder);
+
+  // Where the image's layers are, the base first; what is not there yet is unpacked, each layer in
+  // a temporary folder that is renamed when all of it is right: its bytes have the manifest's
+  // digest and its tar has the config's diff_id. Every entry is hostile: one that would leave the
+  // folder, through ".." or a link, is Error(integrity); devices are left out. Safe in several
+  // processes at once. Throws Error(integrity), Error(failed) for a full disk, and what
+  // container_obstacle() says.
+  [[nodiscard]] std::vector<fs::path> ensure(const Layout& layout, const Image& image,
+                                             Progress& progress, const std::stop_token& stop);
+  // The same for a layer that was just made: `upper` becomes the layer's folder by a rename, if it
+  // is on the same file system and the layer is not there yet.
+  void adopt(const Digest& diff_id, const fs::path& upper);
+
+  // <folder>/<first 24 hexadecimal digits of the diff_id>
+  [[nodiscard]] fs::path path_of(const Digest& diff_id) const;
+  [[nodiscard]] bool has(const Digest& diff_id) const;
+
+ private:
+  fs::path folder_;
+};
+
+} // namespace mlp::image
