@@ -154,6 +154,9 @@ class Unpacker {
     if (entry.kind == TarEntry::Kind::folder) return make_folder(entry.path);
     make_folder(fs::path(entry.path).parent_path().native());
     if (entry.kind == TarEntry::Kind::file) return make_file(entry, tar);
+    if (entry.kind != TarEntry::Kind::link)
+      fail(fmt::format("has '{}', which is neither file nor folder nor symbolic link",
+                       printable(entry.path)));
     check(entry.target);
     if (::symlink(entry.target.c_str(), (folder_ / entry.path).c_str()) != 0) fail_at(entry.path);
   }
@@ -189,7 +192,7 @@ class Unpacker {
     if (bytes_ > limits_.bytes) fail(fmt::format("is larger than {}", format_bytes(limits_.bytes)));
     const fs::path path = folder_ / entry.path;
     File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                     entry.executable ? 0755 : 0644),
+                     (entry.mode & 0100) != 0 ? 0755 : 0644),
               path.native());
     if (!file.is_open()) fail_at(entry.path);
     std::string buffer(piece, '\0');
@@ -227,11 +230,12 @@ CopiedRun archive_run(const RunFolder& run, bool compressed, const ArchiveSink& 
   });
   RunWalk walk(run.root, false, limits, stop);
   progress.begin("archiving", 0, ProgressUnit::bytes);
-  tar.entry({.kind = TarEntry::Kind::folder, .path = run.id()});
+  tar.entry({.kind = TarEntry::Kind::folder, .path = run.id(), .mode = 0755});
   walk.run([&](const WalkEntry& found) {
     TarEntry entry{.path = (fs::path(run.id()) / found.path).native(),
                    .target = found.target,
-                   .executable = found.executable};
+                   .mode =
+                       found.executable || found.kind == WalkEntry::Kind::folder ? 0755U : 0644U};
     if (found.kind == WalkEntry::Kind::file)
       return archive_file(run.root / found.path, entry, tar, stop, progress, out);
     entry.kind =
