@@ -230,6 +230,7 @@ void reset_signals() {
   const std::vector<char*> argv = pointers(arguments), envp = pointers(variables);
   if (!foreground) ::setpgid(0, 0);
   reset_signals();
+  ::close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
   drop_capabilities();
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
     throw system_error(errno, "give up", "privileges");

@@ -79,7 +79,7 @@ struct Index {
 
 struct HealthCheck {             // Docker's; not in OCI, kept by all tools
   std::vector<std::string> test; // {"CMD-SHELL", "curl …"}
-  std::int64_t interval = 0, timeout = 0, start_period = 0; // ns; 0: not said
+  std::int64_t interval = 0, timeout = 0, start_period = 0, start_interval = 0; // ns; 0: not said
   std::int64_t retries = 0;
   bool operator==(const HealthCheck&) const = default;
 };
