@@ -191,6 +191,11 @@ AtomicFile::~AtomicFile() {
   if (!committed_) ::unlink(temporary_.c_str());
 }
 
+void AtomicFile::commit_as(const fs::path& target) {
+  target_ = target;
+  commit();
+}
+
 void AtomicFile::commit() {
   file_.sync();
   file_.close();

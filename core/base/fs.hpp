@@ -78,6 +78,8 @@ class AtomicFile {
   [[nodiscard]] File& file() noexcept { return file_; }
   [[nodiscard]] const fs::path& temporary_path() const noexcept { return temporary_; }
   void commit(); // sync, rename, sync the folder
+  // The same under another name than was foreseen, on the same file system.
+  void commit_as(const fs::path& target);
 
  private:
   fs::path target_;

@@ -51,6 +51,10 @@ class Layout {
   // The whole of it at once; free if it is there.
   Descriptor put(std::string_view bytes, std::string_view media_type);
 
+  // A folder of the layout for what is under way, which other tools do not look into; made if it is
+  // not there.
+  [[nodiscard]] fs::path state_folder() const;
+
   // The index as it is now; entries without a name too.
   [[nodiscard]] Index index() const;
   // Points a name at a manifest or index that is in the layout. Replaces what the name had.
@@ -82,6 +86,12 @@ struct Image {
   Manifest manifest;
   Config config; // as many diff_ids as layers: else Error(integrity)
 };
+// Whether an image for `offered` runs where `wanted` is asked for.
+[[nodiscard]] bool satisfies(const Platform& offered, const Platform& wanted);
+// The entry of an index for a platform. Throws Error(not_found) that names `what` and the platforms
+// that there are.
+[[nodiscard]] Descriptor choose_platform(const Index& index, const Platform& platform,
+                                         std::string_view what);
 // Follows an index to the manifest of the platform. Throws Error(not_found) naming the platforms
 // that there are, Error(integrity).
 [[nodiscard]] Image load_image(const Layout& layout, const Descriptor& manifest,
