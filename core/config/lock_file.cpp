@@ -54,17 +54,86 @@ void refuse_other_keys(const YamlDocument& document, const YamlNode& map,
                     fmt::format("unknown key '{}'", printable(entry.key)));
 }
 
+Digest digest(const YamlDocument& document, const YamlNode& node, std::string_view key) {
+  const auto value = node.text.starts_with("sha256:") ? parse_digest(node.text) : std::nullopt;
+  if (!value)
+    throw located(document, node.position,
+                  fmt::format("'{}' must be sha256: and 64 hexadecimal digits", printable(key)));
+  return *value;
+}
+Digest digest_member(const YamlDocument& document, const YamlNode& map, std::string_view key) {
+  return digest(document, member(document, map, key), key);
+}
+
 DatasetLock read_dataset(const YamlDocument& document, const YamlEntry& entry) {
   if (!is_valid_name(entry.key))
     throw located(document, entry.key_position,
                   fmt::format("'{}' is not a valid name", printable(entry.key)));
   expect_map(document, entry.value, fmt::format("'{}'", entry.key));
   refuse_other_keys(document, entry.value, {"digest", "files", "bytes"});
-  const YamlNode& text = member(document, entry.value, "digest");
-  const auto digest = text.text.starts_with("sha256:") ? parse_digest(text.text) : std::nullopt;
-  if (!digest)
-    throw located(document, text.position, "'digest' must be sha256: and 64 hexadecimal digits");
-  return {*digest, number(document, entry.value, "files"), number(document, entry.value, "bytes")};
+  return {digest_member(document, entry.value, "digest"), number(document, entry.value, "files"),
+          number(document, entry.value, "bytes")};
+}
+
+std::vector<PackageLock> read_packages(const YamlDocument& document, const YamlNode& image,
+                                       std::string_view key) {
+  std::vector<PackageLock> out;
+  const YamlNode* list = image.find(key);
+  if (list == nullptr || list->kind == YamlKind::null) return out;
+  if (list->kind != YamlKind::sequence)
+    throw located(document, list->position, fmt::format("'{}' must be a list", key));
+  for (const YamlNode& item : list->items) {
+    expect_map(document, item, "a package");
+    refuse_other_keys(document, item, {"name", "version", "url", "digest", "bytes"});
+    PackageLock& package = out.emplace_back();
+    package.name = member(document, item, "name").text;
+    package.version = member(document, item, "version").text;
+    package.url = member(document, item, "url").text;
+    package.digest = digest_member(document, item, "digest");
+    package.bytes = number(document, item, "bytes");
+  }
+  return out;
+}
+
+ImageLock read_image(const YamlDocument& document, const YamlNode& node) {
+  expect_map(document, node, "'image'");
+  refuse_other_keys(document, node,
+                    {"inputs", "environment", "bases", "system_packages", "python_packages"});
+  ImageLock image;
+  image.inputs = digest_member(document, node, "inputs");
+  if (const YamlNode* environment = node.find("environment"))
+    image.environment = digest(document, *environment, "environment");
+  if (const YamlNode* bases = node.find("bases");
+      bases != nullptr && bases->kind != YamlKind::null) {
+    expect_map(document, *bases, "'bases'");
+    for (const YamlEntry& base : bases->entries)
+      image.bases.emplace(base.key, digest(document, base.value, base.key));
+  }
+  image.system_packages = read_packages(document, node, "system_packages");
+  image.python_packages = read_packages(document, node, "python_packages");
+  return image;
+}
+
+std::string format_packages(std::string_view key, const std::vector<PackageLock>& packages) {
+  std::string text;
+  if (!packages.empty()) text += fmt::format("  {}:\n", key);
+  for (const PackageLock& package : packages)
+    text += fmt::format(
+        "    - name: {}\n      version: {}\n      url: {}\n      digest: {}\n      bytes: {}\n",
+        yaml_quote(package.name), yaml_quote(package.version), yaml_quote(package.url),
+        package.digest.text(), package.bytes);
+  return text;
+}
+
+std::string format_image(const ImageLock& image) {
+  std::string text = fmt::format("image:\n  inputs: {}\n", image.inputs.text());
+  if (image.environment) text += fmt::format("  environment: {}\n", image.environment->text());
+  if (!image.bases.empty()) text += "  bases:\n";
+  for (const auto& [reference, value] : image.bases)
+    text += fmt::format("    {}: {}\n", yaml_quote(reference), value.text());
+  text += format_packages("system_packages", image.system_packages);
+  text += format_packages("python_packages", image.python_packages);
+  return text;
 }
 
 LockFile read(const YamlDocument& document) {
@@ -76,13 +145,15 @@ LockFile read(const YamlDocument& document) {
     throw Error(ErrorKind::config, fmt::format("{} has version {}, and this mlp knows version {}",
                                                document.name(), version, known_version))
         .with_hint("it was written by a newer mlp: update this one");
-  refuse_other_keys(document, root, {"version", "datasets"});
+  refuse_other_keys(document, root, {"version", "datasets", "image"});
   if (const YamlNode* datasets = root.find("datasets");
       datasets != nullptr && datasets->kind != YamlKind::null) {
     expect_map(document, *datasets, "'datasets'");
     for (const YamlEntry& entry : datasets->entries)
       lock.datasets.emplace(entry.key, read_dataset(document, entry));
   }
+  if (const YamlNode* image = root.find("image"); image != nullptr && image->kind != YamlKind::null)
+    lock.image = read_image(document, *image);
   return lock;
 }
 
@@ -99,6 +170,7 @@ std::string format_lock_file(const LockFile& lock) {
   for (const auto& [name, dataset] : lock.datasets)
     text += fmt::format("  {}:\n    digest: {}\n    files: {}\n    bytes: {}\n", yaml_quote(name),
                         dataset.digest.text(), dataset.files, dataset.bytes);
+  if (lock.image) text += format_image(*lock.image);
   return text;
 }
 

@@ -7,6 +7,16 @@
 //       digest: sha256:...      of the dataset's manifest
 //       files: 3
 //       bytes: 103104
+//   image:
+//     inputs: sha256:...        of what mlp.yaml said when the rest was found out
+//     environment: sha256:...   of the manifest of the image without the project's files
+//     bases:
+//       docker.io/library/debian:bookworm: sha256:...
+//     system_packages:
+//       - {name: libgomp1, version: 12.2.0-14, url: "http://...", digest: sha256:..., bytes:
+//       116000}
+//     python_packages:
+//       - {name: numpy, version: 1.24.2, url: "https://...", digest: sha256:..., bytes: 17000000}
 #pragma once
 
 #include "core/base/digest.hpp"
@@ -15,8 +25,10 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace mlp::config {
 
@@ -27,8 +39,25 @@ struct DatasetLock {
   bool operator==(const DatasetLock&) const = default;
 };
 
+struct PackageLock {
+  std::string name, version;
+  std::string url; // without user and password
+  Digest digest;   // of the file
+  std::uint64_t bytes = 0;
+  bool operator==(const PackageLock&) const = default;
+};
+
+struct ImageLock {
+  Digest inputs;
+  std::optional<Digest> environment;                         // absent until it was built
+  std::map<std::string, Digest, std::less<>> bases;          // reference -> manifest or index
+  std::vector<PackageLock> system_packages, python_packages; // in the order of their installation
+  bool operator==(const ImageLock&) const = default;
+};
+
 struct LockFile {
   std::map<std::string, DatasetLock, std::less<>> datasets;
+  std::optional<ImageLock> image;
   bool operator==(const LockFile&) const = default;
 };
 

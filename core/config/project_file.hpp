@@ -29,12 +29,13 @@ struct DatasetEntry {
 
 // `image`
 struct ImageSpec {
-  std::string base = "scratch";
+  std::string base; // empty: see core/image/recipe.hpp
   std::vector<std::string> system_packages;
   std::string python_version;
   std::string python_requirements; // a file
   std::vector<std::string> python_packages;
-  std::vector<std::string> run; // steps
+  std::vector<std::string> run;     // steps
+  std::vector<std::string> secrets; // names; files in /run/secrets while steps run
   std::vector<std::string> files;
   OrderedMap<std::string> env;
   std::string workdir;
@@ -42,7 +43,8 @@ struct ImageSpec {
   std::vector<std::string> entrypoint;
   std::vector<std::string> cmd;
   OrderedMap<std::string> labels;
-  std::string dockerfile; // instead of all the above
+  std::string dockerfile;             // instead of all the above
+  OrderedMap<std::string> build_args; // of the Dockerfile
 };
 
 // `resources`. An amount is a number, with "+" for "at least".

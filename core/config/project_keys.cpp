@@ -27,12 +27,14 @@ const Fields<DatasetEntry>& fields_of(const DatasetEntry*) {
 const Fields<ImageSpec>& fields_of(const ImageSpec*) {
   using T = ImageSpec;
   static const Fields<T> fields{
-      field("base", &T::base, "image to start from: a registry reference, or scratch"),
+      field("base", &T::base,
+            "image to start from: a registry reference, oci:DIR, oci-archive:FILE, or scratch"),
       field("system_packages", &T::system_packages, "packages of the base's distribution"),
       field("python_version", &T::python_version, "version of Python, such as 3.12"),
       field("python_requirements", &T::python_requirements, "a requirements.txt"),
       field("python_packages", &T::python_packages, "packages as pip takes them"),
       field("run", &T::run, "shell commands to run while the image is built").raw(),
+      field("secrets", &T::secrets, "secrets that the steps find as files in /run/secrets"),
       field("files", &T::files, "files and folders of the project to put into the image"),
       field("env", &T::env, "environment variables in the image").keys(MapKeys::environment_names),
       field("workdir", &T::workdir, "folder that programs start in"),
@@ -41,6 +43,8 @@ const Fields<ImageSpec>& fields_of(const ImageSpec*) {
       field("cmd", &T::cmd, "default arguments").raw(),
       field("labels", &T::labels, "labels of the image").keys(MapKeys::any),
       field("dockerfile", &T::dockerfile, "build from this Dockerfile instead"),
+      field("build_args", &T::build_args, "values of the Dockerfile's ARGs")
+          .keys(MapKeys::environment_names),
   };
   return fields;
 }
@@ -169,7 +173,7 @@ const Fields<ProjectFile>& fields_of(const ProjectFile*) {
       field("remotes", &T::remotes, "where data and models are shared: name and URL"),
       field("default_remote", &T::default_remote, "remote to use where none is named"),
       field("datasets", &T::datasets, "data that is versioned, by name"),
-      field("image", &T::image, "container image that tasks run in").inert(),
+      field("image", &T::image, "container image that tasks run in"),
       {"tasks", "units of work, by name", read_tasks,
        [](const Rule& rule) { return shape_of(OrderedMap<Task>{}, rule); }},
       field("services", &T::services, "models to serve, by name"),
