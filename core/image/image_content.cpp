@@ -4,8 +4,8 @@
 #include "core/base/error.hpp"
 #include "core/base/interrupt.hpp"
 #include "core/base/text.hpp"
-#include "core/image/installed_packages.hpp"
 #include "core/image/layer_reader.hpp"
+#include "core/image/packages.hpp"
 
 #include <fmt/format.h>
 

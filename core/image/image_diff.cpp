@@ -90,11 +90,11 @@ std::vector<ConfigChange> config_changes(const Config& before, const Config& aft
   return changes;
 }
 
-using Versions = std::map<std::pair<InstalledPackage::Kind, std::string>, std::string>;
+using Versions = std::map<std::pair<Package::Kind, std::string>, std::string>;
 
 Versions versions_of(const ImageContent& content) {
   std::map<Versions::key_type, std::set<std::string>> sets;
-  for (const InstalledPackage& package : installed_packages(content.package_texts))
+  for (const Package& package : packages_in(content.package_texts))
     sets[{package.kind, package.name}].insert(package.version);
   Versions out;
   for (const auto& [key, versions] : sets)

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/image/image_content.hpp"
-#include "core/image/installed_packages.hpp"
+#include "core/image/packages.hpp"
 
 #include <optional>
 #include <stop_token>
@@ -18,7 +18,7 @@ struct ConfigChange {
 };
 
 struct PackageChange {
-  InstalledPackage::Kind kind = InstalledPackage::Kind::debian;
+  Package::Kind kind = Package::Kind::debian;
   std::string name;
   std::string before, after; // versions, sorted and joined by ", "; empty: not installed
   bool operator==(const PackageChange&) const = default;

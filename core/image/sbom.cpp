@@ -95,9 +95,9 @@ Json image_package(const SbomInput& input) {
   return package;
 }
 
-Json package_of(const InstalledPackage& package, std::string_view id) {
+Json package_of(const Package& package, std::string_view id) {
   Json out = bare_package(id, package.name);
-  const bool debian = package.kind == InstalledPackage::Kind::debian;
+  const bool debian = package.kind == Package::Kind::debian;
   out["versionInfo"] = package.version;
   // A supplier with characters that part a name and a mail would be read as another.
   if (!package.maintainer.empty() && debian)
@@ -141,8 +141,8 @@ std::string spdx_document(const SbomInput& input) {
   packages.push_back(image_package(input));
   relationships.push_back(relationship(document_id, "DESCRIBES", image_id));
   std::set<std::string> ids;
-  for (const InstalledPackage& package : input.packages) {
-    const bool debian = package.kind == InstalledPackage::Kind::debian;
+  for (const Package& package : input.packages) {
+    const bool debian = package.kind == Package::Kind::debian;
     const std::string id =
         id_of(debian ? "Package-deb" : "Package-pypi", package.name, package.purl);
     if (!ids.insert(id).second) continue;

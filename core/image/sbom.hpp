@@ -2,8 +2,8 @@
 // Source: SPDX Specification 2.3 (spdx.github.io/spdx-spec/v2.3), its JSON schema.
 #pragma once
 
-#include "core/image/installed_packages.hpp"
 #include "core/image/layout.hpp"
+#include "core/image/packages.hpp"
 
 #include <optional>
 #include <stop_token>
@@ -35,7 +35,7 @@ struct SbomInput {
   Digest digest;       // of its manifest
   std::string created; // RFC 3339 in UTC, seconds: "2026-11-23T15:00:00Z"
   std::string tool_version;
-  std::vector<InstalledPackage> packages; // as installed_packages() gives them
+  std::vector<Package> packages; // as packages_in() gives them
   std::optional<SbomProject> project;
 };
 

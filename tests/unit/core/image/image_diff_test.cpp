@@ -106,7 +106,7 @@ TEST_CASE("a difference names configuration, packages and files", "[image]") {
                                                  {"env.A", "\"1\"", "\"2\""},
                                                  {"env.B", "", "\"x=y\""},
                                                  {"labels.l", "", "\"v\""}});
-  using Kinds = InstalledPackage::Kind;
+  using Kinds = Package::Kind;
   CHECK(diff.packages == std::vector<PackageChange>{{Kinds::debian, "curl", "7.88", ""},
                                                     {Kinds::debian, "jq", "", "1.6"},
                                                     {Kinds::debian, "libc6", "2.36", "2.37"},

@@ -18,7 +18,7 @@ using namespace mlp::image;
 namespace {
 
 using Texts = std::map<std::string, std::string, std::less<>>;
-using Kind = InstalledPackage::Kind;
+using Kind = Package::Kind;
 
 // The rules of the specification for what we write: members that must be there, the form of
 // identifiers, and that every relationship joins two elements of the document.
@@ -80,36 +80,35 @@ TEST_CASE("dpkg's list names what is installed", "[image]") {
                            "Version: 1:12.2\r\n"
                            "no field\n";
   const auto packages =
-      installed_packages({{"var/lib/dpkg/status", list},
-                          {"var/lib/dpkg/status.d/tzdata", "Package: tzdata\nVersion: 2024a\n"},
-                          {"var/lib/dpkg/status.d/tzdata.md5sums", "Package: no\nVersion: 1\n"},
-                          {"usr/lib/os-release", "NAME=x\nID=\"ubuntu\"\n"}});
+      packages_in({{"var/lib/dpkg/status", list},
+                   {"var/lib/dpkg/status.d/tzdata", "Package: tzdata\nVersion: 2024a\n"},
+                   {"var/lib/dpkg/status.d/tzdata.md5sums", "Package: no\nVersion: 1\n"},
+                   {"usr/lib/os-release", "NAME=x\nID=\"ubuntu\"\n"}});
   REQUIRE(packages.size() == 3);
-  CHECK(packages[0] ==
-        InstalledPackage{.name = "libc6",
-                         .version = "2.36-9+deb12u4",
-                         .architecture = "amd64",
-                         .source = "glibc 2.36-9+deb12u4",
-                         .maintainer = "GNU Libc Maintainers <x@debian.org>",
-                         .path = "var/lib/dpkg/status",
-                         .purl = "pkg:deb/ubuntu/libc6@2.36-9%2Bdeb12u4?arch=amd64"});
+  CHECK(packages[0] == Package{.name = "libc6",
+                               .version = "2.36-9+deb12u4",
+                               .architecture = "amd64",
+                               .source = "glibc 2.36-9+deb12u4",
+                               .maintainer = "GNU Libc Maintainers <x@debian.org>",
+                               .path = "var/lib/dpkg/status",
+                               .purl = "pkg:deb/ubuntu/libc6@2.36-9%2Bdeb12u4?arch=amd64"});
   CHECK(packages[1].source == "gcc-12 12.2.0-14");
   CHECK(packages[1].purl == "pkg:deb/ubuntu/libstdc%2B%2B6@1:12.2?arch=amd64");
   CHECK(packages[2].purl == "pkg:deb/ubuntu/tzdata@2024a");
 }
 
 TEST_CASE("Python's distributions are read from their metadata", "[image]") {
-  const auto packages = installed_packages(
-      {{"usr/lib/python3/dist-packages/six.egg-info",
-        "Metadata-Version: 1.2\nName: six\nVersion: 1.16\nLicense: MIT\n"},
-       {"app/.venv/lib/A_b.C-1.0.dist-info/METADATA",
-        "Metadata-Version: 2.1\nName: A_b.C\nVersion: 1.0+cpu\nLicense: UNKNOWN\n"
-        "Classifier: License :: OSI Approved :: BSD License\n"
-        "Classifier: Programming Language :: Python\n"
-        "\nName: not-this\n"},
-       {"x/broken.dist-info/METADATA", "Name: x\n"},
-       {"y/new.egg-info/PKG-INFO",
-        "Name: new\nVersion: 2\nLicense-Expression: MIT OR Apache-2.0\n"}});
+  const auto packages =
+      packages_in({{"usr/lib/python3/dist-packages/six.egg-info",
+                    "Metadata-Version: 1.2\nName: six\nVersion: 1.16\nLicense: MIT\n"},
+                   {"app/.venv/lib/A_b.C-1.0.dist-info/METADATA",
+                    "Metadata-Version: 2.1\nName: A_b.C\nVersion: 1.0+cpu\nLicense: UNKNOWN\n"
+                    "Classifier: License :: OSI Approved :: BSD License\n"
+                    "Classifier: Programming Language :: Python\n"
+                    "\nName: not-this\n"},
+                   {"x/broken.dist-info/METADATA", "Name: x\n"},
+                   {"y/new.egg-info/PKG-INFO",
+                    "Name: new\nVersion: 2\nLicense-Expression: MIT OR Apache-2.0\n"}});
   REQUIRE(packages.size() == 3);
   CHECK(packages[0].purl == "pkg:pypi/a-b.c@1.0%2Bcpu");
   CHECK(packages[0].license == "BSD License");
@@ -120,14 +119,14 @@ TEST_CASE("Python's distributions are read from their metadata", "[image]") {
 
 TEST_CASE("hostile lists of packages do no harm", "[image]") {
   const std::string rubbish = "Package: \xff\x01name\nVersion: " + std::string(100000, 'v') + "\n";
-  const auto packages = installed_packages({{"var/lib/dpkg/status", rubbish}});
+  const auto packages = packages_in({{"var/lib/dpkg/status", rubbish}});
   REQUIRE(packages.size() == 1);
   CHECK(packages[0].version.size() == max_package_field);
   CHECK(packages[0].name == "\xEF\xBF\xBD name");
   std::string many;
   for (std::size_t i = 0; i < max_packages + 10; ++i)
     many += "Package: p" + std::to_string(i) + "\nVersion: 1\n\n";
-  CHECK(installed_packages({{"var/lib/dpkg/status", many}}).size() == max_packages);
+  CHECK(packages_in({{"var/lib/dpkg/status", many}}).size() == max_packages);
 }
 
 TEST_CASE("licences that are known become SPDX expressions", "[image]") {
@@ -149,7 +148,7 @@ TEST_CASE("an SPDX document has what the specification asks for", "[image]") {
       .digest = sha256("manifest"),
       .created = "2026-11-23T15:00:00Z",
       .tool_version = "1.2",
-      .packages = installed_packages(
+      .packages = packages_in(
           {{"var/lib/dpkg/status", "Package: libc6\nVersion: 2.36\nArchitecture: amd64\n"
                                    "Maintainer: A <a@b>\n"},
            {"x/six.egg-info", "Name: six\nVersion: 1\nLicense: MIT\n"},
