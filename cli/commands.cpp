@@ -11,6 +11,7 @@ extern const Command config_get_command;
 extern const Command config_ls_command;
 extern const Command config_schema_command;
 extern const Command config_set_command;
+extern const Command container_command;
 extern const Command data_add_command;
 extern const Command data_cat_command;
 extern const Command data_checkout_command;
@@ -169,6 +170,7 @@ std::span<const Command* const> commands() {
       &man_command,
       &parse_command,
       &supervise_command,
+      &container_command,
       &mount_command,
       &gpu_measure_command,
       &trainer_command,

@@ -37,6 +37,8 @@ class Session {
   // For a command whose result, once emitted, tells of a failure (a check that failed): the program
   // then exits with that kind's code, without an error message.
   void set_verdict(ErrorKind kind) noexcept { exit_code_ = mlp::exit_code(kind); }
+  // For a command that ends as the program that it ran has ended.
+  void set_exit_code(int code) noexcept { exit_code_ = code; }
   [[nodiscard]] int exit_code() const noexcept { return exit_code_; }
 
   // Stops on SIGINT and SIGTERM; the first call installs the handlers.
