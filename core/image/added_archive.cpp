@@ -37,7 +37,8 @@ class ArchiveSource {
     const auto wanted = static_cast<unsigned>(std::min<std::size_t>(data.size(), 1u << 30));
     const int n = gzread(file_.get(), data.data(), wanted);
     if (n < 0)
-      throw Error(ErrorKind::integrity, fmt::format("'{}' is damaged or cut off", printable(name_)));
+      throw Error(ErrorKind::integrity,
+                  fmt::format("'{}' is damaged or cut off", printable(name_)));
     return static_cast<std::size_t>(n);
   }
   [[nodiscard]] const std::string& name() const { return name_; }
@@ -65,8 +66,9 @@ bool is_archive(File file) {
   const std::string name = file.name();
   for (const Magic& other : others)
     if (head.starts_with(other.bytes))
-      throw Error(ErrorKind::failed, fmt::format("'{}' is compressed with {}, which ADD does not unpack",
-                                                 printable(name), other.name))
+      throw Error(ErrorKind::failed,
+                  fmt::format("'{}' is compressed with {}, which ADD does not unpack",
+                              printable(name), other.name))
           .with_hint("COPY it and unpack it in a RUN step, or compress it with gzip");
   try {
     ArchiveSource source(std::move(file));
@@ -86,14 +88,13 @@ std::optional<Layer> archive_layer(Layout& layout, File file, const std::string&
   LayerWriter writer(layout);
   const auto placed = [&](const std::string& path) {
     if (const auto reason = unsafe_path_reason(path))
-      throw Error(ErrorKind::integrity, fmt::format("'{}' has the path '{}': {}",
-                                                    printable(source.name()), printable(path),
-                                                    *reason));
+      throw Error(ErrorKind::integrity,
+                  fmt::format("'{}' has the path '{}': {}", printable(source.name()),
+                              printable(path), *reason));
     return target.empty() ? path : fmt::format("{}/{}", target, path);
   };
   for (const std::string& folder : missing)
-    writer.tar().entry(
-        {.kind = Kind::folder, .path = folder, .modified = time, .mode = 0755});
+    writer.tar().entry({.kind = Kind::folder, .path = folder, .modified = time, .mode = 0755});
   std::string buffer(256u << 10, '\0');
   while (std::optional<TarEntry> entry = tar.next()) {
     throw_if_stopped(stop);

@@ -6,7 +6,7 @@
 #include "core/base/json.hpp"
 #include "core/base/process.hpp"
 #include "core/base/text.hpp"
-#include "core/image/packages.hpp"
+#include "core/image/install.hpp"
 
 #include <fmt/format.h>
 
@@ -246,7 +246,8 @@ class Build {
         return entry.first == path || entry.first.starts_with(path + "/");
       });
     }
-    chain.add_files(fmt::format("files: {}", fmt::join(spec_.files, " ")), tree, std::move(placed), seconds);
+    chain.add_files(fmt::format("files: {}", fmt::join(spec_.files, " ")), tree, std::move(placed),
+                    seconds);
   }
 
   Workshop& shop_;

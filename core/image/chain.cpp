@@ -132,8 +132,8 @@ bool Chain::add_layer(std::string_view title, std::string_view inputs,
   if (!key.empty()) shop_->cache.put(key, layer);
   append(title, layer);
   if (shop_->done)
-    shop_->done({std::string(title), false, layer ? layer->descriptor.size : 0,
-                 seconds_since(start)});
+    shop_->done(
+        {std::string(title), false, layer ? layer->descriptor.size : 0, seconds_since(start)});
   return false;
 }
 
@@ -148,8 +148,8 @@ void Chain::settle(Placed& placed) const {
     }
     const std::string path = one->first;
     const auto there = tree.find(path);
-    const auto leads = there && there->entry.kind == TarEntry::Kind::link ? tree.resolve(path)
-                                                                          : std::nullopt;
+    const auto leads =
+        there && there->entry.kind == TarEntry::Kind::link ? tree.resolve(path) : std::nullopt;
     const auto to = leads ? tree.find(*leads) : std::nullopt;
     if (to && to->entry.kind == TarEntry::Kind::folder) {
       // All that lies below goes where the link leads. Names that sort behind are moved behind.

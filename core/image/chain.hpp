@@ -64,10 +64,11 @@ class Chain {
   using Changes = std::function<void(const std::vector<fs::path>& layers, const fs::path& upper,
                                      const fs::path& work)>;
   bool run(std::string_view title, std::string_view inputs, const Changes& work);
-  // Files of a tree as they are placed; `seconds` is their time. Folders that are there already stay
-  // as they are, and links to folders are followed.
+  // Files of a tree as they are placed; `seconds` is their time. Folders that are there already
+  // stay as they are, and links to folders are followed.
   bool add_files(std::string_view title, Tree& tree, Placed placed, std::int64_t seconds);
-  // A layer that somebody made, whose `inputs` are as in run(), but need not hold the layers so far.
+  // A layer that somebody made, whose `inputs` are as in run(), but need not hold the layers so
+  // far.
   bool add_layer(std::string_view title, std::string_view inputs,
                  const std::function<std::optional<Layer>(Layout& layout)>& make);
   // History of what made no layer.

@@ -87,8 +87,8 @@ void copy(Chain& chain, Workshop& shop, Tree& tree, const Step& step, const Copy
     }
   }
   const Chain::Target target = chain.target(action.target);
-  const bool into_folder = action.target.ends_with('/') || target.is_folder ||
-                           found.size() + action.files.size() > 1;
+  const bool into_folder =
+      action.target.ends_with('/') || target.is_folder || found.size() + action.files.size() > 1;
   Placed placed;
   // Folders that are made for a file that is the target itself end above it.
   const bool target_is_folder =
@@ -103,7 +103,8 @@ void copy(Chain& chain, Workshop& shop, Tree& tree, const Step& step, const Copy
     for (std::size_t i = 0; i < action.files.size(); ++i)
       write_file_atomic(own.path() / std::to_string(i), action.files[i].content, 0644);
     if (!found.empty())
-      throw Error(ErrorKind::config, fmt::format("line {}: files and heredocs in one COPY", step.line))
+      throw Error(ErrorKind::config,
+                  fmt::format("line {}: files and heredocs in one COPY", step.line))
           .with_hint("write two");
     FolderTree files(own.path());
     for (std::size_t i = 0; i < action.files.size(); ++i)
@@ -120,15 +121,14 @@ void copy(Chain& chain, Workshop& shop, Tree& tree, const Step& step, const Copy
       Placed only;
       place(tree, path, path, {}, only, shop.runner.stop);
       const std::string print = fingerprint(only);
-      chain.add_layer(
-          step.text,
-          print.empty() ? ""
-                        : fmt::format("archive {} {} {} {}", chain.time(), target.path,
-                                      fmt::join(target.missing, ":"), print),
-          [&](Layout& layout) {
-            return archive_layer(layout, tree.open(path), target.path, target.missing, chain.time(),
-                                 shop.runner.stop);
-          });
+      chain.add_layer(step.text,
+                      print.empty() ? ""
+                                    : fmt::format("archive {} {} {} {}", chain.time(), target.path,
+                                                  fmt::join(target.missing, ":"), print),
+                      [&](Layout& layout) {
+                        return archive_layer(layout, tree.open(path), target.path, target.missing,
+                                             chain.time(), shop.runner.stop);
+                      });
       continue;
     }
     // What is in a folder goes into the target, a file keeps its name there.

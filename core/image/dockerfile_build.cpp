@@ -127,8 +127,8 @@ class DockerfileBuild {
     std::vector<SecretFile> secrets;
     for (const SecretMount& mount : action.secrets) {
       const bool absolute = mount.target.starts_with('/');
-      secrets.push_back({mount.id, absolute ? mount.target
-                                            : fmt::format("{}/{}", action.workdir, mount.target)});
+      secrets.push_back(
+          {mount.id, absolute ? mount.target : fmt::format("{}/{}", action.workdir, mount.target)});
       inputs += fmt::format("{} {}\n", mount.id, mount.target);
     }
     chain.run(step.text, inputs, [&](const auto& layers, const auto& upper, const auto& work) {
@@ -192,8 +192,8 @@ class DockerfileBuild {
       tree = std::make_unique<MergedTree>(Chain(shop_, image(action.from_image), 0).folders());
       placement.keep = !action.chown;
     } else {
-      tree = std::make_unique<FolderTree>(request_.root, ignored_in_context(request_.root,
-                                                                            file_.name));
+      tree = std::make_unique<FolderTree>(request_.root,
+                                          ignored_in_context(request_.root, file_.name));
     }
     copy(chain, shop_, *tree, step, action, placement);
   }
