@@ -35,6 +35,11 @@ extern const Command data_unmount_command;
 extern const Command data_verify_command;
 extern const Command describe_command;
 extern const Command doctor_command;
+extern const Command env_add_command;
+extern const Command env_lock_command;
+extern const Command env_ls_command;
+extern const Command env_rm_command;
+extern const Command env_show_command;
 extern const Command gpu_check_command;
 extern const Command gpu_ls_command;
 extern const Command gpu_measure_command;
@@ -128,6 +133,11 @@ std::span<const Command* const> commands() {
       &remote_ls_command,
       &remote_rm_command,
       &build_command,
+      &env_add_command,
+      &env_rm_command,
+      &env_ls_command,
+      &env_show_command,
+      &env_lock_command,
       &image_ls_command,
       &image_inspect_command,
       &image_history_command,
