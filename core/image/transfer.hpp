@@ -14,7 +14,7 @@
 
 namespace mlp::image {
 
-// Where an image is read from. Used by several threads at once.
+// Where an image is read from. ensure() is called by several threads at once, the rest by one.
 class ImageSource {
  public:
   virtual ~ImageSource() = default;
@@ -27,7 +27,7 @@ class ImageSource {
   [[nodiscard]] virtual const Layout& layout() const = 0;
 };
 
-// Where an image is written to. Used by several threads at once.
+// Where an image is written to. What speaks of blobs is called by several threads at once.
 class ImageTarget {
  public:
   virtual ~ImageTarget() = default;

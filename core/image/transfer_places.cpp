@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_map>
 
 namespace mlp::image {
@@ -59,7 +60,11 @@ class LayoutSource final : public ImageSource {
     return out;
   }
   std::vector<Descriptor> referrers(const Digest& subject) override {
-    return layout_.referrers(subject);
+    if (!referrers_) referrers_ = layout_.referrers();
+    std::vector<Descriptor> out;
+    const auto [begin, end] = referrers_->equal_range(subject);
+    std::transform(begin, end, std::back_inserter(out), [](const auto& p) { return p.second; });
+    return out;
   }
   void ensure(const Descriptor& blob, Progress& /*progress*/) override {
     if (layout_.has(blob.digest)) return;
@@ -71,6 +76,7 @@ class LayoutSource final : public ImageSource {
  private:
   const Layout& layout_;
   Descriptor image_;
+  std::optional<std::multimap<Digest, Descriptor>> referrers_; // once they were asked for
 };
 
 // Which repositories of a host have which blobs, as far as the names of a layout tell.
