@@ -41,8 +41,7 @@ std::optional<std::string> ImageReader::attached(std::string_view artifact_type)
       found = referrer;
   if (!found) return std::nullopt;
   const std::string what = fmt::format("artifact '{}'", found->digest.text());
-  const image::Manifest manifest =
-      image::parse_manifest(open_.source->document(*found).text, what);
+  const image::Manifest manifest = image::parse_manifest(open_.source->document(*found).text, what);
   for (const image::Descriptor& layer : manifest.layers)
     open_.source->ensure(layer, no_progress());
   return image::artifact_document(open_.source->layout(), manifest, what);

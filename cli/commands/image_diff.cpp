@@ -1,10 +1,11 @@
 // `mlp image diff`: what differs between two images, packages first.
+#include "core/image/image_diff.hpp"
+
 #include "cli/completers.hpp"
 #include "cli/image_reading.hpp"
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
 #include "core/base/time.hpp"
-#include "core/image/image_diff.hpp"
 
 #include <fmt/format.h>
 
@@ -60,12 +61,11 @@ std::string packages_text(const image::ImageDiff& diff) {
   std::string text;
   for (const image::PackageChange& change : diff.packages) {
     const bool both = !change.before.empty() && !change.after.empty();
-    text += fmt::format("  {:<8} {} {} {}\n",
-                        change_word(!change.before.empty(), !change.after.empty()),
-                        printable(change.name),
-                        printable(both ? change.before + " -> " + change.after
-                                       : change.before + change.after),
-                        kind_word(change.kind));
+    text += fmt::format(
+        "  {:<8} {} {} {}\n", change_word(!change.before.empty(), !change.after.empty()),
+        printable(change.name),
+        printable(both ? change.before + " -> " + change.after : change.before + change.after),
+        kind_word(change.kind));
   }
   return text.empty() ? text : "packages:\n" + text;
 }
@@ -73,20 +73,20 @@ std::string packages_text(const image::ImageDiff& diff) {
 std::string config_text(const image::ImageDiff& diff) {
   std::string text;
   for (const image::ConfigChange& change : diff.config)
-    text += fmt::format("  {:<8} {} {}\n",
-                        change_word(!change.before.empty(), !change.after.empty()),
-                        printable(change.member),
-                        printable(change.before.empty() || change.after.empty()
-                                      ? change.before + change.after
-                                      : change.before + " -> " + change.after));
+    text +=
+        fmt::format("  {:<8} {} {}\n", change_word(!change.before.empty(), !change.after.empty()),
+                    printable(change.member),
+                    printable(change.before.empty() || change.after.empty()
+                                  ? change.before + change.after
+                                  : change.before + " -> " + change.after));
   return text.empty() ? text : "configuration:\n" + text;
 }
 
 std::string files_text(const image::ImageDiff& diff) {
   if (diff.added + diff.removed + diff.changed == 0) return "";
-  std::string text = fmt::format("files: {} added, {} removed, {} changed", format_count(diff.added),
-                                 format_count(diff.removed),
-                                 format_count(diff.changed - diff.only_time));
+  std::string text =
+      fmt::format("files: {} added, {} removed, {} changed", format_count(diff.added),
+                  format_count(diff.removed), format_count(diff.changed - diff.only_time));
   if (diff.only_time > 0)
     text += fmt::format(", {} with another time only", format_count(diff.only_time));
   text += "\n";
@@ -128,7 +128,8 @@ Json diff_json(const image::ImageDiff& diff) {
   }
   const auto digests = [](const std::vector<Digest>& all) {
     std::vector<std::string> out;
-    for (const Digest& digest : all) out.push_back(digest.text());
+    for (const Digest& digest : all)
+      out.push_back(digest.text());
     return out;
   };
   return json_object({{"verdict", image::verdict_word(diff.verdict)},
@@ -159,10 +160,9 @@ void run(Session& session) {
   const std::size_t shared = shared_layers(before.image(), after.image());
   const bool same_files = before.image().config.diff_ids == after.image().config.diff_ids;
   const std::size_t none = before.image().manifest.layers.size();
-  const image::ImageDiff diff =
-      image::diff_images(before.with_layers(same_files ? none : 0), before.image(),
-                         after.with_layers(shared), after.image(), most_files,
-                         session.stop_token());
+  const image::ImageDiff diff = image::diff_images(before.with_layers(same_files ? none : 0),
+                                                   before.image(), after.with_layers(shared),
+                                                   after.image(), most_files, session.stop_token());
   std::string text =
       fmt::format("{} -> {}: {}\n", before.image().descriptor.digest.short_hex(),
                   after.image().descriptor.digest.short_hex(), image::verdict_word(diff.verdict));

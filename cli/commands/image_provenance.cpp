@@ -19,10 +19,11 @@ void run(Session& session) {
     throw Error(ErrorKind::not_found,
                 fmt::format("the image '{}' has no provenance attached", printable(name)))
         .with_hint("mlp build attaches it, and mlp image push takes it along");
-  const Json statement = parse_json(*document, "the provenance", {.max_bytes = image::max_artifact});
-  session.output().emit(json_object({{"digest", reader.image().descriptor.digest.text()},
-                                     {"document", statement}}),
-                        TextView{dump_json_pretty(statement)});
+  const Json statement =
+      parse_json(*document, "the provenance", {.max_bytes = image::max_artifact});
+  session.output().emit(
+      json_object({{"digest", reader.image().descriptor.digest.text()}, {"document", statement}}),
+      TextView{dump_json_pretty(statement)});
 }
 
 } // namespace

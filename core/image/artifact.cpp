@@ -44,9 +44,9 @@ std::string artifact_document(const Layout& layout, const Manifest& manifest,
   const Digest& digest = manifest.layers.front().digest;
   std::string text = read_file(layout.blob_path(digest), max_artifact);
   if (sha256(text) != digest)
-    throw Error(ErrorKind::integrity,
-                fmt::format("the document of {} is damaged: its digest is not {}", what,
-                            digest.text()));
+    throw Error(
+        ErrorKind::integrity,
+        fmt::format("the document of {} is damaged: its digest is not {}", what, digest.text()));
   return text;
 }
 
