@@ -44,15 +44,18 @@ extern const Command gpu_check_command;
 extern const Command gpu_ls_command;
 extern const Command gpu_measure_command;
 extern const Command image_copy_command;
+extern const Command image_diff_command;
 extern const Command image_export_command;
 extern const Command image_gc_command;
 extern const Command image_history_command;
 extern const Command image_import_command;
 extern const Command image_inspect_command;
 extern const Command image_ls_command;
+extern const Command image_provenance_command;
 extern const Command image_pull_command;
 extern const Command image_push_command;
 extern const Command image_rm_command;
+extern const Command image_sbom_command;
 extern const Command init_command;
 extern const Command log_artifact_command;
 extern const Command log_metric_command;
@@ -141,6 +144,9 @@ std::span<const Command* const> commands() {
       &image_ls_command,
       &image_inspect_command,
       &image_history_command,
+      &image_diff_command,
+      &image_sbom_command,
+      &image_provenance_command,
       &image_pull_command,
       &image_push_command,
       &image_copy_command,
