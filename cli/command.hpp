@@ -52,7 +52,7 @@ struct Example {
 };
 
 // Groups of `mlp --help`, in the order shown.
-enum class Category { project, data, training, serving, settings, hidden };
+enum class Category { project, data, images, training, serving, settings, hidden };
 
 struct Command {
   std::string_view path;    // "data push"

@@ -5,6 +5,7 @@
 
 namespace mlp {
 
+extern const Command build_command;
 extern const Command complete_command;
 extern const Command completion_command;
 extern const Command config_get_command;
@@ -37,6 +38,16 @@ extern const Command doctor_command;
 extern const Command gpu_check_command;
 extern const Command gpu_ls_command;
 extern const Command gpu_measure_command;
+extern const Command image_copy_command;
+extern const Command image_export_command;
+extern const Command image_gc_command;
+extern const Command image_history_command;
+extern const Command image_import_command;
+extern const Command image_inspect_command;
+extern const Command image_ls_command;
+extern const Command image_pull_command;
+extern const Command image_push_command;
+extern const Command image_rm_command;
 extern const Command init_command;
 extern const Command log_artifact_command;
 extern const Command log_metric_command;
@@ -116,6 +127,17 @@ std::span<const Command* const> commands() {
       &remote_add_command,
       &remote_ls_command,
       &remote_rm_command,
+      &build_command,
+      &image_ls_command,
+      &image_inspect_command,
+      &image_history_command,
+      &image_pull_command,
+      &image_push_command,
+      &image_copy_command,
+      &image_export_command,
+      &image_import_command,
+      &image_rm_command,
+      &image_gc_command,
       &train_command,
       &run_command,
       &runs_ls_command,

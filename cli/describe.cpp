@@ -21,6 +21,7 @@ struct Group {
 constexpr Group groups[] = {
     {Category::project, "Project"},
     {Category::data, "Data"},
+    {Category::images, "Images"},
     {Category::training, "Training"},
     {Category::serving, "Models and serving"},
     {Category::settings, "Settings and help"},

@@ -63,6 +63,17 @@ void place(Tree& tree, const std::string& source, const std::string& target,
   place_node(tree, *node, target, placement, placed, stop);
 }
 
+void place_folder(const std::string& target, const Placement& placement, Placed& placed) {
+  if (target.empty()) return;
+  PlacedEntry out;
+  out.entry.kind = Kind::folder;
+  out.entry.path = target;
+  out.entry.mode = placement.mode.value_or(0755);
+  out.entry.uid = placement.uid;
+  out.entry.gid = placement.gid;
+  placed.try_emplace(target, std::move(out));
+}
+
 std::string fingerprint(const Placed& placed) {
   const std::int64_t now = std::chrono::duration_cast<std::chrono::nanoseconds>(
                                std::chrono::system_clock::now().time_since_epoch())

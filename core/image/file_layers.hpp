@@ -40,6 +40,9 @@ struct Placement {
 void place(Tree& tree, const std::string& source, const std::string& target,
            const Placement& placement, Placed& placed, const std::stop_token& stop);
 
+// A folder with mode 0755 that was in no tree.
+void place_folder(const std::string& target, const Placement& placement, Placed& placed);
+
 // Tells one list of files from another: equal as long as no file was written to. Empty if one was
 // written so recently that its stamp need not tell.
 [[nodiscard]] std::string fingerprint(const Placed& placed);

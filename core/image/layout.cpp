@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <iterator>
 
 namespace mlp::image {
 
@@ -215,19 +216,32 @@ std::optional<Descriptor> Layout::find(std::string_view name) const {
   return *found;
 }
 
-std::vector<Descriptor> Layout::referrers(const Digest& subject) const {
-  std::vector<Descriptor> out;
+std::multimap<Digest, Descriptor> Layout::referrers() const {
+  std::multimap<Digest, Descriptor> out;
   for (Descriptor& entry : index().manifests) {
-    if (!is_manifest(entry.media_type) || !has(entry.digest)) continue;
+    // Images have names, referrers an artifact type.
+    if (!is_manifest(entry.media_type) ||
+        (!name_of(entry).empty() && entry.artifact_type.empty()) || !has(entry.digest))
+      continue;
     const Manifest manifest =
         parse_manifest(read(entry.digest), fmt::format("manifest '{}'", entry.digest.text()));
-    if (!manifest.subject || manifest.subject->digest != subject) continue;
-    if (std::ranges::any_of(out, [&](const auto& d) { return d.digest == entry.digest; })) continue;
+    if (!manifest.subject) continue;
+    const auto [begin, end] = out.equal_range(manifest.subject->digest);
+    if (std::any_of(begin, end, [&](const auto& d) { return d.second.digest == entry.digest; }))
+      continue;
     entry.artifact_type =
         manifest.artifact_type.empty() ? manifest.config.media_type : manifest.artifact_type;
     entry.annotations = manifest.annotations; // as a registry answers
-    out.push_back(std::move(entry));
+    out.emplace(manifest.subject->digest, std::move(entry));
   }
+  return out;
+}
+
+std::vector<Descriptor> Layout::referrers(const Digest& subject) const {
+  std::vector<Descriptor> out;
+  const auto all = referrers();
+  const auto [begin, end] = all.equal_range(subject);
+  std::transform(begin, end, std::back_inserter(out), [](const auto& pair) { return pair.second; });
   return out;
 }
 

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -64,7 +65,10 @@ class Layout {
   // True if the name was there. Its blobs stay until gc().
   bool untag(std::string_view name);
   [[nodiscard]] std::optional<Descriptor> find(std::string_view name) const;
-  // Those of the index whose manifest has this subject, with their artifact types.
+  // The manifests of the index that speak of another one, by that one's digest; with their artifact
+  // types and annotations.
+  [[nodiscard]] std::multimap<Digest, Descriptor> referrers() const;
+  // Those of one manifest or index.
   [[nodiscard]] std::vector<Descriptor> referrers(const Digest& subject) const;
 
   struct Garbage {
@@ -92,6 +96,9 @@ struct Image {
 // that there are.
 [[nodiscard]] Descriptor choose_platform(const Index& index, const Platform& platform,
                                          std::string_view what);
+// A manifest or index that is in the layout, by its digest alone. Throws Error: not_found,
+// integrity.
+[[nodiscard]] Descriptor descriptor_of(const Layout& layout, const Digest& digest);
 // Follows an index to the manifest of the platform. Throws Error(not_found) naming the platforms
 // that there are, Error(integrity).
 [[nodiscard]] Image load_image(const Layout& layout, const Descriptor& manifest,

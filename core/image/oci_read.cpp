@@ -190,6 +190,7 @@ std::optional<HealthCheck> read_health_check(const Reader& config) {
                      .interval = check.integer("Interval"),
                      .timeout = check.integer("Timeout"),
                      .start_period = check.integer("StartPeriod"),
+                     .start_interval = check.integer("StartInterval"),
                      .retries = check.integer("Retries")};
 }
 

@@ -56,6 +56,7 @@ Json health_check_json(const HealthCheck& check) {
   put(out, "Interval", check.interval);
   put(out, "Timeout", check.timeout);
   put(out, "StartPeriod", check.start_period);
+  put(out, "StartInterval", check.start_interval);
   put(out, "Retries", check.retries);
   return out;
 }

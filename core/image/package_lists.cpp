@@ -2,7 +2,7 @@
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
-#include "core/image/packages.hpp"
+#include "core/image/install.hpp"
 #include "core/net/url.hpp"
 
 #include <fmt/format.h>

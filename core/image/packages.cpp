@@ -1,222 +1,210 @@
-// apt and pip of the image itself, in containers: with the network where they choose, without it
-// where they install.
+// Both kinds are paragraphs of "Field: value" lines.
 #include "core/image/packages.hpp"
 
-#include "core/base/error.hpp"
-#include "core/base/process.hpp"
+#include "core/base/json.hpp"
 #include "core/base/text.hpp"
-#include "core/image/tree.hpp"
-#include "core/net/download.hpp"
-#include "core/net/url.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
+#include <tuple>
 
 namespace mlp::image {
 
 namespace {
 
-constexpr const char* exchange = "/run/mlp"; // where a step finds files and leaves its answer
-constexpr std::uint64_t most_answer = 64u << 20;
+using Texts = std::map<std::string, std::string, std::less<>>;
+using Fields = std::map<std::string, std::string, std::less<>>;
 
-constexpr const char* apt_resolve = R"(set -e
-command -v apt-get >/dev/null || exit 100
-apt-get -qq -o APT::Sandbox::User=root update
-apt-get -qq -y --no-install-recommends --print-uris -o Acquire::ForceHash=SHA256 \
-  -o APT::Sandbox::User=root install "$@" >/run/mlp/answer
-)";
+constexpr std::string_view dpkg_status = "var/lib/dpkg/status";
+constexpr std::string_view dpkg_folder = "var/lib/dpkg/status.d/";
 
-constexpr const char* apt_install = R"(set -e
-exec apt-get -qq -y --no-install-recommends --allow-downgrades -o APT::Sandbox::User=root \
-  -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-unsafe-io -o Dpkg::Options::=--force-confold \
-  install /run/mlp/*.deb
-)";
-
-constexpr const char* pip_resolve = R"(set -e
-python3 -m pip --version >/dev/null 2>&1 || exit 100
-[ ! -s /run/mlp/requirements.txt ] || set -- "$@" -r /run/mlp/requirements.txt
-exec python3 -m pip install --quiet --dry-run --only-binary=:all: --report /run/mlp/answer "$@"
-)";
-
-constexpr const char* pip_install = R"(set -e
-exec python3 -m pip install --quiet --no-index --find-links=/run/mlp --no-deps --no-compile "$@"
-)";
-
-// The variables of tools that choose mirrors and proxies, as people have set them.
-constexpr std::array<const char*, 11> network_variables = {
-    "http_proxy",       "https_proxy",    "no_proxy",           "HTTP_PROXY",
-    "HTTPS_PROXY",      "NO_PROXY",       "PIP_INDEX_URL",      "PIP_EXTRA_INDEX_URL",
-    "PIP_TRUSTED_HOST", "PIP_FIND_LINKS", "PIP_DEFAULT_TIMEOUT"};
-
-ContainerSpec base_spec(const PackageContext& context, const char* script,
-                        std::vector<std::string> words, const fs::path& folder) {
-  ContainerSpec spec;
-  spec.layers = context.layers;
-  spec.arguments = {"/bin/sh", "-c", script, "sh"};
-  spec.arguments.insert(spec.arguments.end(), std::make_move_iterator(words.begin()),
-                        std::make_move_iterator(words.end()));
-  spec.environment = context.environment;
-  const std::map<std::string, std::string> more = {{"DEBIAN_FRONTEND", "noninteractive"},
-                                                   {"LC_ALL", "C"},
-                                                   {"TZ", "UTC"},
-                                                   {"HOME", "/root"},
-                                                   {"PIP_DISABLE_PIP_VERSION_CHECK", "1"},
-                                                   {"PIP_NO_CACHE_DIR", "1"},
-                                                   {"PIP_ROOT_USER_ACTION", "ignore"},
-                                                   {"PIP_BREAK_SYSTEM_PACKAGES", "1"},
-                                                   {"PYTHONDONTWRITEBYTECODE", "1"},
-                                                   {"PYTHONHASHSEED", "0"}};
-  for (const auto& [name, value] : more)
-    spec.environment[name] = value;
-  spec.mounts.push_back({folder, exchange, false});
-  spec.pretend_root = true;
-  return spec;
+std::string small(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return out;
 }
 
-void allow_network(ContainerSpec& spec) {
-  spec.network = true;
-  for (const char* name : network_variables)
-    if (get_env(name)) spec.inherited.emplace_back(name);
+// Valid UTF-8, and no control characters.
+std::string plain(std::string_view text) {
+  std::string out(trim(text).substr(0, max_package_field));
+  for (char& c : out)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  if (is_valid_utf8(out)) return out;
+  // The one place that repairs it is the writer of JSON.
+  return parse_json(dump_json(Json(out)), "a field").get<std::string>();
 }
 
-// Words that tools could take for options are none.
-void check_words(const std::vector<std::string>& words, std::string_view what) {
-  for (const std::string& word : words)
-    if (word.empty() || word.starts_with('-'))
-      throw Error(ErrorKind::config, fmt::format("'{}' is no {}", printable(word), what));
-}
-
-std::string answer_of(const TemporaryDirectory& folder) {
-  return read_file_if_exists(folder.path() / "answer", most_answer).value_or("");
-}
-
-// "" if the layers do not have the program.
-bool has_program(const PackageContext& context, std::string_view name) {
-  MergedTree tree(context.layers);
-  for (const char* folder : {"usr/local/bin", "usr/bin", "bin", "opt/conda/bin"})
-    if (tree.resolve(fmt::format("{}/{}", folder, name))) return true;
-  return false;
-}
-
-fs::path cached(const fs::path& cache, const PackageLock& package) {
-  return cache / package.digest.hex();
-}
-std::string file_name(const PackageLock& package) {
-  const std::string& url = package.url;
-  const std::size_t begin = url.rfind('/') + 1;
-  const std::string name =
-      net::percent_decode(url.substr(begin, url.find_first_of("?#", begin) - begin)).value_or("");
-  if (unsafe_path_reason(name) || name.find('/') != std::string::npos)
-    throw Error(ErrorKind::config, fmt::format("mlp.lock: '{}' names no file", printable(url)));
-  return name;
-}
-
-// The files under their own names, as hard links where the file system can.
-void lay_out(const std::vector<PackageLock>& packages, const fs::path& cache,
-             const fs::path& folder) {
-  for (const PackageLock& package : packages) {
-    const fs::path from = cached(cache, package);
-    if (!link_file(from, folder / file_name(package))) {
-      std::error_code error;
-      fs::copy_file(from, folder / file_name(package), error);
-      if (error) throw system_error(error.value(), "copy", from.native());
+// The next paragraph: fields by name in small letters, the first of a name; continued lines are
+// left out, as no field that is asked for has them. Empty at the end of the text.
+Fields next_paragraph(std::string_view& text) {
+  Fields fields;
+  bool any = false;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    std::string_view line = text.substr(0, end);
+    text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (line.empty()) {
+      if (any) return fields;
+      continue;
     }
+    any = true;
+    const std::size_t colon = line.find(':');
+    if (line.front() == ' ' || line.front() == '\t' || colon == std::string_view::npos) continue;
+    if (colon > 64 || fields.size() > 256) continue;
+    const std::string name = small(line.substr(0, colon));
+    // Several lines of one name are joined for classifiers only.
+    auto [field, added] = fields.emplace(name, plain(line.substr(colon + 1)));
+    if (!added && name == "classifier" && field->second.size() < 64 * max_package_field)
+      field->second += "\n" + plain(line.substr(colon + 1));
   }
+  return fields;
+}
+
+std::string field(const Fields& fields, std::string_view name) {
+  const auto found = fields.find(name);
+  return found == fields.end() ? std::string() : found->second;
+}
+
+// "glibc (2.36-9)" is "glibc 2.36-9"; without a version it has the package's.
+std::string source_of(const std::string& text, const std::string& version) {
+  if (text.empty()) return text;
+  const std::size_t open = text.find('(');
+  const std::string name(trim(std::string_view(text).substr(0, open)));
+  if (open == std::string::npos) return name + " " + version;
+  const std::size_t close = text.find(')', open);
+  return name + " " + text.substr(open + 1, close == std::string::npos ? close : close - open - 1);
+}
+
+void read_debian(std::string_view text, std::string_view path, const std::string& distribution,
+                 std::vector<Package>& packages) {
+  while (!text.empty() && packages.size() < max_packages) {
+    const Fields fields = next_paragraph(text);
+    Package package;
+    package.name = field(fields, "package");
+    package.version = field(fields, "version");
+    if (package.name.empty() || package.version.empty()) continue;
+    // Removed packages stay in the list with their configuration; a list of one file says nothing.
+    const std::string status = field(fields, "status");
+    if (!status.empty() && !status.ends_with(" installed")) continue;
+    package.architecture = field(fields, "architecture");
+    package.source = source_of(field(fields, "source"), package.version);
+    package.maintainer = field(fields, "maintainer");
+    package.path = path;
+    package.purl = fmt::format("pkg:deb/{}/{}@{}", purl_encoded(distribution),
+                               purl_encoded(small(package.name)), purl_encoded(package.version));
+    if (!package.architecture.empty())
+      package.purl += "?arch=" + purl_encoded(package.architecture);
+    packages.push_back(std::move(package));
+  }
+}
+
+// The licence by classifier: "License :: OSI Approved :: MIT License".
+std::string classified_license(std::string_view classifiers) {
+  std::string found;
+  for (const std::string& line : split(classifiers, '\n')) {
+    if (!line.starts_with("License ::")) continue;
+    const std::string name(trim(line.substr(line.rfind("::") + 2)));
+    if (name == "OSI Approved") continue;
+    found += (found.empty() ? "" : "; ") + name;
+  }
+  return found;
+}
+
+void read_python(std::string_view text, std::string_view path, std::vector<Package>& packages) {
+  const Fields fields = next_paragraph(text);
+  Package package;
+  package.kind = Package::Kind::python;
+  package.name = field(fields, "name");
+  package.version = field(fields, "version");
+  if (package.name.empty() || package.version.empty()) return;
+  for (const std::string_view name : {"license-expression", "license"})
+    if (package.license.empty()) package.license = field(fields, name);
+  // A licence as a whole text begins with its first line only.
+  if (const std::string by_class = classified_license(field(fields, "classifier"));
+      !by_class.empty() && (package.license.empty() || package.license == "UNKNOWN"))
+    package.license = by_class;
+  if (package.license == "UNKNOWN") package.license.clear();
+  for (const std::string_view name : {"maintainer-email", "author-email", "maintainer", "author"})
+    if (package.maintainer.empty()) package.maintainer = field(fields, name);
+  package.path = path;
+  std::string name = small(package.name);
+  std::replace(name.begin(), name.end(), '_', '-');
+  package.purl = fmt::format("pkg:pypi/{}@{}", purl_encoded(name), purl_encoded(package.version));
+  packages.push_back(std::move(package));
+}
+
+bool is_python(std::string_view path) {
+  return path.ends_with(".dist-info/METADATA") || path.ends_with(".egg-info/PKG-INFO") ||
+         path.ends_with(".egg-info");
+}
+bool is_os_release(std::string_view path) {
+  return path == "etc/os-release" || path == "usr/lib/os-release";
+}
+bool is_debian(std::string_view path) {
+  return path == dpkg_status || (path.starts_with(dpkg_folder) && !path.ends_with(".md5sums"));
 }
 
 } // namespace
 
-std::vector<PackageLock> resolve_system(const PackageContext& context,
-                                        const std::vector<std::string>& packages) {
-  check_words(packages, "name of a system package");
-  if (!has_program(context, "apt-get"))
-    throw Error(ErrorKind::config, "the base has no apt-get to install 'system_packages' with")
-        .with_hint("take a base of Debian or Ubuntu");
-  const TemporaryDirectory folder("apt-", context.runner.temporary);
-  ContainerSpec spec = base_spec(context, apt_resolve, packages, folder.path());
-  allow_network(spec);
-  run_step(context.runner, spec, "resolve system packages");
-  return parse_print_uris(answer_of(folder));
+bool is_package_text(std::string_view path) noexcept {
+  return is_debian(path) || is_python(path) || is_os_release(path);
 }
 
-std::vector<PackageLock> resolve_python(const PackageContext& context,
-                                        const std::vector<std::string>& packages,
-                                        const std::string& requirements) {
-  check_words(packages, "Python package");
-  const TemporaryDirectory folder("pip-", context.runner.temporary);
-  if (!has_program(context, "python3"))
-    throw Error(ErrorKind::config, "the base has no python3 to install Python packages with")
-        .with_hint("add 'python3-pip' to image.system_packages, or take a base such as "
-                   "docker.io/library/python:3.12-slim");
-  write_file_atomic(folder.path() / "requirements.txt", requirements);
-  ContainerSpec spec = base_spec(context, pip_resolve, packages, folder.path());
-  allow_network(spec);
-  run_step(context.runner, spec, "resolve Python packages");
-  return parse_pip_report(answer_of(folder));
-}
-
-std::string python_version(const PackageContext& context) {
-  if (!has_program(context, "python3")) return {};
-  const TemporaryDirectory folder("python-", context.runner.temporary);
-  run_step(context.runner,
-           base_spec(context,
-                     "exec python3 -c 'import platform; print(platform.python_version())' "
-                     ">/run/mlp/answer",
-                     {}, folder.path()),
-           "python3 --version");
-  const std::string answer = answer_of(folder);
-  return std::string(trim(answer));
-}
-
-void fetch_packages(const std::vector<PackageLock>& packages, const fs::path& cache,
-                    Progress& progress, const std::stop_token& stop) {
-  make_directories(cache);
-  for (const PackageLock& package : packages) {
-    const fs::path target = cached(cache, package);
-    if (fs::exists(target)) continue;
-    try {
-      static_cast<void>(
-          net::download(package.url, target, package.digest, {.stop = stop}, progress));
-    } catch (Error& error) {
-      error.add_context(
-          fmt::format("while fetching {} {}", printable(package.name), printable(package.version)));
-      if (error.kind() == ErrorKind::not_found)
-        error.add_hint("that version is gone from there; choose new ones: mlp env lock");
-      throw;
+std::string distribution_in(const Texts& texts) {
+  for (const std::string_view path : {"usr/lib/os-release", "etc/os-release"}) {
+    const auto found = texts.find(path);
+    if (found == texts.end()) continue;
+    std::string_view rest = found->second;
+    while (!rest.empty()) {
+      const std::size_t end = rest.find('\n');
+      std::string_view line = trim(rest.substr(0, end));
+      rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
+      if (!line.starts_with("ID=")) continue;
+      line.remove_prefix(3);
+      if (line.size() > 1 && (line.front() == '"' || line.front() == '\'') &&
+          line.back() == line.front())
+        line = line.substr(1, line.size() - 2);
+      if (is_valid_name(line)) return small(line);
     }
   }
+  return "debian";
 }
 
-void install_system(const PackageContext& context, const std::vector<PackageLock>& packages,
-                    const fs::path& upper, const fs::path& work) {
-  const TemporaryDirectory folder("debs-", context.runner.temporary);
-  lay_out(packages, context.cache, folder.path());
-  // No service is started while packages install: Debian Policy, section 9.3.3 (policy-rc.d).
-  const TemporaryDirectory policy("policy-", context.runner.temporary);
-  write_file_atomic(policy.path() / "policy-rc.d", "#!/bin/sh\nexit 101\n", 0755);
-  ContainerSpec spec = base_spec(context, apt_install, {}, folder.path());
-  spec.mounts.push_back({policy.path() / "policy-rc.d", "/usr/sbin/policy-rc.d", true});
-  spec.upper = upper;
-  spec.work = work;
-  run_step(context.runner, spec, "install system packages");
+std::vector<Package> packages_in(const Texts& texts) {
+  std::vector<Package> packages;
+  const std::string distribution = distribution_in(texts);
+  for (const auto& [path, text] : texts) {
+    if (packages.size() >= max_packages) break;
+    if (is_debian(path))
+      read_debian(text, path, distribution, packages);
+    else if (is_python(path))
+      read_python(text, path, packages);
+  }
+  const auto key = [](const Package& p) {
+    return std::tie(p.kind, p.name, p.version, p.architecture, p.purl, p.path);
+  };
+  std::sort(packages.begin(), packages.end(),
+            [&](const Package& a, const Package& b) { return key(a) < key(b); });
+  packages.erase(std::unique(packages.begin(), packages.end(),
+                             [](const Package& a, const Package& b) { return a.purl == b.purl; }),
+                 packages.end());
+  return packages;
 }
 
-void install_python(const PackageContext& context, const std::vector<PackageLock>& packages,
-                    const fs::path& upper, const fs::path& work) {
-  const TemporaryDirectory folder("wheels-", context.runner.temporary);
-  lay_out(packages, context.cache, folder.path());
-  std::vector<std::string> words;
-  words.reserve(packages.size());
-  for (const PackageLock& package : packages)
-    words.push_back(fmt::format("{}=={}", package.name, package.version));
-  check_words(words, "Python package");
-  ContainerSpec spec = base_spec(context, pip_install, std::move(words), folder.path());
-  spec.upper = upper;
-  spec.work = work;
-  run_step(context.runner, spec, "install Python packages");
+std::string purl_encoded(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const bool stays = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       std::string_view(".-_~:").find(c) != std::string_view::npos;
+    if (stays)
+      out += c;
+    else
+      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return out;
 }
 
 } // namespace mlp::image

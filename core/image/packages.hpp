@@ -1,63 +1,49 @@
-// System packages (Debian's and Ubuntu's) and Python packages of an image: which files an
-// installation needs is found out once, with the network, by the base's own apt and pip; then the
-// files are fetched by their digests and installed without any network.
-// Sources: apt-get(8) (--print-uris), deb(5); pip's "Installation Report", PEP 427 (wheels).
+// The packages that are installed in an image, from what their installers wrote down: Debian's
+// dpkg and Python's distributions. Pure: texts in, values out. All text is hostile.
+// Sources: deb822(5), dpkg(1); packaging.python.org, "Core metadata specifications" and "Recording
+// installed projects"; github.com/package-url/purl-spec (types deb, pypi, oci).
 #pragma once
 
-#include "core/base/progress.hpp"
-#include "core/config/lock_file.hpp"
-#include "core/image/container.hpp"
-#include "core/image/step.hpp"
-
-#include <stop_token>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace mlp::image {
 
-using config::PackageLock;
+// Beyond these what is left of a text is passed over.
+inline constexpr std::size_t max_packages = 50000;
+inline constexpr std::size_t max_package_field = 1024; // bytes of a field
+// No file that a package is read from is larger: dpkg's list of 10,000 packages is 10 MiB.
+inline constexpr std::size_t max_package_text = 64u << 20;
 
-// --- pure functions, of what comes from outside
-
-// The lines of `apt-get install --print-uris`. Throws Error(integrity) for one that has no SHA-256
-// or a name that is no file name; other lines are passed over.
-[[nodiscard]] std::vector<PackageLock> parse_print_uris(std::string_view output);
-// pip's report, in the order of the names. Throws Error(integrity) for a file without SHA-256 or
-// one that is no wheel.
-[[nodiscard]] std::vector<PackageLock> parse_pip_report(std::string_view json);
-
-// --- over the unpacked layers of an image
-
-struct PackageContext {
-  const StepRunner& runner;
-  std::vector<fs::path> layers;                   // unpacked, the base first
-  std::map<std::string, std::string> environment; // of the image so far
-  fs::path cache;                                 // of files, by digest
-  Progress& progress;
+struct Package {
+  enum class Kind { debian, python };
+  Kind kind = Kind::debian;
+  std::string name, version;
+  std::string architecture; // of Debian; "all" too
+  std::string source;       // of Debian: "glibc 2.36-9"; empty if it is as the package
+  std::string maintainer;   // "Name <mail>", may be empty
+  std::string license;      // as it is declared, mostly no SPDX expression; may be empty
+  std::string path;         // where in the image it is written down
+  std::string purl;         // "pkg:deb/debian/libc6@2.36-9?arch=amd64"
+  bool operator==(const Package&) const = default;
 };
 
-// Blocks on the network. Throws Error(failed) with apt's own words; with a hint if the base has no
-// apt.
-[[nodiscard]] std::vector<PackageLock> resolve_system(const PackageContext& context,
-                                                      const std::vector<std::string>& packages);
-// `requirements` is the text of a requirements.txt.
-[[nodiscard]] std::vector<PackageLock> resolve_python(const PackageContext& context,
-                                                      const std::vector<std::string>& packages,
-                                                      const std::string& requirements);
-// "3.11.2"; empty if the layers have no python3 that says so.
-[[nodiscard]] std::string python_version(const PackageContext& context);
+// Whether a file of an image, by its path without "/" before it, says something about packages.
+[[nodiscard]] bool is_package_text(std::string_view path) noexcept;
 
-// Fetches what the cache does not have, each file checked by its digest. Throws Error: unreachable,
-// not_found with the hint to lock anew, integrity.
-void fetch_packages(const std::vector<PackageLock>& packages, const fs::path& cache,
-                    Progress& progress, const std::stop_token& stop);
+// By those texts, path to content: the packages sorted by kind, name, version and architecture,
+// each once. What cannot be read is passed over; bytes that are not UTF-8 are replaced.
+[[nodiscard]] std::vector<Package>
+packages_in(const std::map<std::string, std::string, std::less<>>& texts);
 
-// The steps that install the files, which are seen in the container for as long; changes go to
-// `upper`.
-void install_system(const PackageContext& context, const std::vector<PackageLock>& packages,
-                    const fs::path& upper, const fs::path& work);
-void install_python(const PackageContext& context, const std::vector<PackageLock>& packages,
-                    const fs::path& upper, const fs::path& work);
+// ID of os-release ("debian", "ubuntu"); "debian" if it says none.
+[[nodiscard]] std::string
+distribution_in(const std::map<std::string, std::string, std::less<>>& texts);
+
+// A part of a purl: all but letters, digits and ".-_~:" as %XX.
+[[nodiscard]] std::string purl_encoded(std::string_view text);
 
 } // namespace mlp::image

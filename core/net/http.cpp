@@ -206,8 +206,9 @@ void set_method(CURL* easy, const HttpRequest& request) {
   const auto size = static_cast<curl_off_t>(request.body ? request.body->size : 0);
   if (request.method == "HEAD") {
     set(easy, CURLOPT_NOBODY, 1L);
-  } else if (request.method == "PUT") {
+  } else if (request.method == "PUT" || request.method == "PATCH") {
     set(easy, CURLOPT_UPLOAD, 1L);
+    if (request.method == "PATCH") set(easy, CURLOPT_CUSTOMREQUEST, "PATCH");
     set(easy, CURLOPT_INFILESIZE_LARGE, size);
   } else if (request.method == "POST") {
     set(easy, CURLOPT_POST, 1L);

@@ -60,7 +60,7 @@ struct HttpResponse {
 };
 
 struct HttpRequest {
-  std::string method = "GET"; // GET, HEAD, PUT, POST or DELETE
+  std::string method = "GET"; // GET, HEAD, PUT, POST, PATCH or DELETE
   std::string url;            // http: or https:, percent-encoded, without user and password
   HttpHeaders headers;        // beside Host, Content-Length and what else HTTP itself needs
   std::optional<HttpBody> body;

@@ -19,6 +19,8 @@ class PartFile {
   // PartFile of the target lives, in any process.
   explicit PartFile(const fs::path& target);
 
+  // Of the bytes so far.
+  [[nodiscard]] const fs::path& path() const noexcept { return path_; }
   [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
   [[nodiscard]] const std::string& etag() const noexcept { return etag_; }
 

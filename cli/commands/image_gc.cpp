@@ -1,0 +1,55 @@
+// `mlp image gc`: frees what no name of a local image needs any more.
+#include "cli/images.hpp"
+#include "core/base/json.hpp"
+#include "core/base/text.hpp"
+#include "core/config/settings.hpp"
+
+#include <fmt/format.h>
+
+namespace mlp {
+
+namespace {
+
+// Long enough for a build or pull that has not yet named what it makes.
+constexpr std::string_view default_age = "1h";
+
+std::chrono::seconds least_age(Session& session) {
+  const std::string text = session.arguments().get_or("--older-than", default_age);
+  const auto age = config::parse_duration(text);
+  if (!age || age->count() < 0)
+    throw Error(ErrorKind::usage, fmt::format("'{}' is no time", printable(text)))
+        .with_hint("such as 90m or 12h");
+  return std::chrono::ceil<std::chrono::seconds>(*age);
+}
+
+void run(Session& session) {
+  const bool dry_run = session.arguments().has("--dry-run");
+  const std::chrono::seconds age = least_age(session);
+  image::Layout::Garbage garbage;
+  if (const auto store = find_images(session))
+    garbage = store->gc(age, dry_run, session.stop_token());
+  session.output().emit(
+      json_object({{"removed_blobs", garbage.blobs},
+                   {"removed_bytes", garbage.bytes},
+                   {"kept_blobs", garbage.kept},
+                   {"dry_run", dry_run}}),
+      TextView{fmt::format("{} {} blobs ({}), {} kept\n", dry_run ? "would remove" : "removed",
+                           format_count(garbage.blobs), format_bytes(garbage.bytes),
+                           format_count(garbage.kept))});
+}
+
+} // namespace
+
+extern const Command image_gc_command;
+const Command image_gc_command = {
+    .path = "image gc",
+    .summary = "free what no local image needs any more",
+    .category = Category::images,
+    .options = {{.name = "--older-than",
+                 .value = "TIME",
+                 .help = "keep what is younger; default: 1h"},
+                dry_run_option()},
+    .examples = {{"mlp image gc --dry-run", "how much would go"}, {"mlp image gc", "remove it"}},
+    .run = run};
+
+} // namespace mlp

@@ -1,0 +1,27 @@
+// Documents about an image that lie beside it: artifacts whose manifest names the image as its
+// subject.
+// Source: OCI Image Format Specification 1.1, manifest.md ("Guidelines for Artifact Usage").
+#pragma once
+
+#include "core/image/layout.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace mlp::image {
+
+inline constexpr std::string_view sbom_type = "application/spdx+json";
+inline constexpr std::string_view provenance_type = "application/vnd.in-toto+json";
+
+// Stores `document` as the one layer of an artifact, with the empty configuration, and adds its
+// manifest to the index. The same arguments give the same digest; twice is once.
+Descriptor attach(Layout& layout, const Descriptor& subject, std::string_view artifact_type,
+                  std::string_view document, const Annotations& annotations = {});
+
+// The document of the last such artifact in the index, in the order of digests; nullopt for none.
+// Throws Error(integrity) for one that is damaged or has not one layer.
+[[nodiscard]] std::optional<std::string> attached(const Layout& layout, const Digest& subject,
+                                                  std::string_view artifact_type);
+
+} // namespace mlp::image
