@@ -56,6 +56,7 @@ extern const Command image_pull_command;
 extern const Command image_push_command;
 extern const Command image_rm_command;
 extern const Command image_sbom_command;
+extern const Command image_run_command;
 extern const Command init_command;
 extern const Command log_artifact_command;
 extern const Command log_metric_command;
@@ -153,6 +154,7 @@ std::span<const Command* const> commands() {
       &image_export_command,
       &image_import_command,
       &image_rm_command,
+      &image_run_command,
       &image_gc_command,
       &train_command,
       &run_command,
