@@ -5,6 +5,7 @@
 
 namespace mlp {
 
+extern const Command build_command;
 extern const Command complete_command;
 extern const Command completion_command;
 extern const Command config_get_command;
@@ -126,6 +127,7 @@ std::span<const Command* const> commands() {
       &remote_add_command,
       &remote_ls_command,
       &remote_rm_command,
+      &build_command,
       &image_ls_command,
       &image_inspect_command,
       &image_history_command,

@@ -21,6 +21,21 @@ bool add_remote(const Project& project, std::string_view name, std::string_view 
 void remove_dataset(const Project& project, std::string_view name);
 void remove_remote(const Project& project, std::string_view name);
 
+// An item of a list of texts in a top-level map, such as `image.python_packages`: added at the end,
+// where the list and the map are made if need be; removed, with a list that is then empty. True if
+// the file changed.
+bool add_list_item(const Project& project, std::string_view section, std::string_view key,
+                   std::string_view item);
+// Throws Error(not_found), with the nearest item, if it is not there.
+void remove_list_item(const Project& project, std::string_view section, std::string_view key,
+                      std::string_view item);
+[[nodiscard]] std::string add_list_item(const std::string& text, std::string_view name_of_text,
+                                        std::string_view section, std::string_view key,
+                                        std::string_view item);
+[[nodiscard]] std::string remove_list_item(const std::string& text, std::string_view name_of_text,
+                                           std::string_view section, std::string_view key,
+                                           std::string_view item);
+
 // The same for any top-level map; `value` is YAML in flow style: "{path: data/a.csv}". Pure
 // functions of the text, for tests and other files; `name_of_text` stands in errors.
 [[nodiscard]] std::string add_mapping_entry(const std::string& text, std::string_view name_of_text,

@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 #include <linux/capability.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -314,6 +315,18 @@ class ChangesOnDisk {
   fs::path work_;
 };
 
+// Shared locks, by which UnpackedLayers::gc() sees that the layers are in use.
+std::vector<File> hold(const std::vector<fs::path>& layers) {
+  std::vector<File> held;
+  for (const fs::path& layer : layers) {
+    File folder(::open(layer.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), layer.native());
+    if (!folder.is_open()) throw system_error(errno, "open folder", layer.native());
+    ::flock(folder.fd(), LOCK_SH | LOCK_NB);
+    held.push_back(std::move(folder));
+  }
+  return held;
+}
+
 } // namespace
 
 int run_container(const ContainerSpec& wanted) {
@@ -324,6 +337,7 @@ int run_container(const ContainerSpec& wanted) {
     throw Error(ErrorKind::config,
                 fmt::format("'{}' is no absolute path of a folder", printable(wanted.workdir)));
   ContainerSpec spec = with_real_paths(wanted);
+  const std::vector<File> layers = hold(spec.layers);
   const ChangesOnDisk changes(spec);
   const ContainerUser user = find_container_user(spec);
   const bool foreground = in_foreground();

@@ -15,6 +15,7 @@ fs::path LayerCache::path_of(std::string_view key) const {
 }
 
 std::optional<LayerCache::Known> LayerCache::find(std::string_view key) const {
+  if (!reads_) return std::nullopt;
   const fs::path path = path_of(key);
   const auto text = read_file_if_exists(path, most_bytes);
   if (!text) return std::nullopt;

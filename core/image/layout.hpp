@@ -96,6 +96,9 @@ struct Image {
 // that there are.
 [[nodiscard]] Descriptor choose_platform(const Index& index, const Platform& platform,
                                          std::string_view what);
+// A manifest or index that is in the layout, by its digest alone. Throws Error: not_found,
+// integrity.
+[[nodiscard]] Descriptor descriptor_of(const Layout& layout, const Digest& digest);
 // Follows an index to the manifest of the platform. Throws Error(not_found) naming the platforms
 // that there are, Error(integrity).
 [[nodiscard]] Image load_image(const Layout& layout, const Descriptor& manifest,

@@ -1,5 +1,6 @@
 // From a name's descriptor to the manifest and the configuration of one platform.
 #include "core/base/error.hpp"
+#include "core/base/json.hpp"
 #include "core/base/text.hpp"
 #include "core/image/layout.hpp"
 
@@ -71,6 +72,17 @@ Descriptor choose_platform(const Index& index, const Platform& platform, std::st
   const std::vector<std::string> names(there.begin(), there.end());
   throw std::move(error).with_hint(
       fmt::format("it has: {}; --platform chooses one", printable(join(names, ", "))));
+}
+
+Descriptor descriptor_of(const Layout& layout, const Digest& digest) {
+  const std::string text = layout.read(digest);
+  const Json json = parse_json(text, digest.text());
+  std::string type;
+  if (json.is_object() && json.contains("mediaType"))
+    type = json_string(json, "mediaType", digest.text());
+  else if (json.is_object()) // old documents do not say what they are
+    type = json.contains("manifests") ? media::index : media::manifest;
+  return {.media_type = type, .digest = digest, .size = text.size()};
 }
 
 } // namespace mlp::image

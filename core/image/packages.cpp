@@ -28,7 +28,7 @@ std::string small(std::string_view text) {
 
 // Valid UTF-8, and no control characters.
 std::string plain(std::string_view text) {
-  std::string out(trim(text.substr(0, max_package_field)));
+  std::string out(trim(text).substr(0, max_package_field));
   for (char& c : out)
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
   if (is_valid_utf8(out)) return out;

@@ -34,6 +34,10 @@ struct Git {
   MLP_GIT(object_id);
   MLP_GIT(oid_tostr);
   MLP_GIT(commit_tree);
+  MLP_GIT(commit_time);
+  MLP_GIT(remote_lookup);
+  MLP_GIT(remote_url);
+  MLP_GIT(remote_free);
   MLP_GIT(tree_free);
   MLP_GIT(diff_options_init);
   MLP_GIT(diff_tree_to_workdir_with_index);

@@ -1,10 +1,12 @@
 // Files as git's commits have them.
 #include "core/base/error.hpp"
+#include "core/base/log.hpp"
 #include "core/track/git.hpp"
 #include "core/track/source_state.hpp"
 
 #include <fmt/format.h>
 
+#include <array>
 #include <set>
 
 namespace mlp::track {
@@ -120,6 +122,35 @@ void checkout_commit(const fs::path& folder, const std::string& commit, const fs
   if (git.checkout_tree(repository.get(), raw, &options) != 0)
     throw Error(ErrorKind::failed,
                 fmt::format("cannot check out commit {}: {}", commit, git.reason()));
+}
+
+std::optional<HeadCommit> head_commit(const fs::path& folder) {
+  if (!is_in_git(folder)) return std::nullopt;
+  try {
+    const Git& git = loaded_git();
+    const GitPointer<git_repository> repository = open_repository(git, folder);
+    git_reference* head = nullptr;
+    if (git.repository_head(&head, repository.get()) != 0) return std::nullopt;
+    const GitPointer<git_reference> reference(head, git.reference_free);
+    git_object* object = nullptr;
+    if (git.reference_peel(&object, head, GIT_OBJECT_COMMIT) != 0) return std::nullopt;
+    const GitPointer<git_object> commit(object, git.object_free);
+    HeadCommit out;
+    std::array<char, GIT_OID_HEXSZ + 1> text{};
+    git.oid_tostr(text.data(), text.size(), git.object_id(object));
+    out.commit = text.data();
+    // A commit is an object: libgit2's headers keep the derived type opaque.
+    out.time = git.commit_time(reinterpret_cast<const git_commit*>(object));
+    git_remote* remote = nullptr;
+    if (git.remote_lookup(&remote, repository.get(), "origin") == 0) {
+      const GitPointer<git_remote> origin(remote, git.remote_free);
+      if (const char* url = git.remote_url(remote)) out.origin = url;
+    }
+    return out;
+  } catch (const Error& error) {
+    log_debug(fmt::format("no commit: {}", error.message()));
+    return std::nullopt;
+  }
 }
 
 } // namespace mlp::track

@@ -31,6 +31,15 @@ source_state(const fs::path& folder,
              std::chrono::milliseconds time_limit = std::chrono::milliseconds(2000),
              SourceChanges* changes = nullptr);
 
+// The commit that is checked out, and where the repository came from.
+struct HeadCommit {
+  std::string commit;    // 40 hexadecimal characters
+  std::int64_t time = 0; // of the commit, seconds since 1970
+  std::string origin;    // URL of the remote "origin", as git has it; may be empty
+};
+// nullopt outside git, before the first commit, and where libgit2 is not installed. Blocks.
+[[nodiscard]] std::optional<HeadCommit> head_commit(const fs::path& folder);
+
 // Writes the files of a commit of the repository around `folder` to `target`, an empty folder.
 // Changes nothing in the repository. Blocks. Throws Error: not_found if it does not have the
 // commit, or libgit2 is not installed; failed, with git's reason.
