@@ -101,7 +101,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(data)
         return None
 
-    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = serve
+    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = serve
 
 
 class Server(http.server.ThreadingHTTPServer):
