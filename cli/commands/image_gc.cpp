@@ -33,9 +33,9 @@ void run(Session& session) {
                    {"removed_bytes", garbage.bytes},
                    {"kept_blobs", garbage.kept},
                    {"dry_run", dry_run}}),
-      TextView{fmt::format("{} {} blobs ({}), {} kept\n", dry_run ? "would remove" : "removed",
-                           format_count(garbage.blobs), format_bytes(garbage.bytes),
-                           format_count(garbage.kept))});
+      TextView{fmt::format("{} {} blob{} ({}), {} kept\n", dry_run ? "would remove" : "removed",
+                           format_count(garbage.blobs), garbage.blobs == 1 ? "" : "s",
+                           format_bytes(garbage.bytes), format_count(garbage.kept))});
 }
 
 } // namespace

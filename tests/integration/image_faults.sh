@@ -25,7 +25,7 @@ round none 1
 round 500 3
 round slowdown 6
 round reset 3
-round lost 4
+round lost 7
 round truncate 2 GET
 
 # Only faults: an error within bounds.
