@@ -1,6 +1,7 @@
 // Parts from the session: settings, folders, secrets, git, registries.
 #include "cli/building.hpp"
 
+#include "cli/images.hpp"
 #include "cli/secrets.hpp"
 #include "core/base/error.hpp"
 #include "core/base/process.hpp"
@@ -77,7 +78,6 @@ struct ProjectBuild::State {
   void show(std::string_view line);
   void take(const image::Workshop::Done& done);
   image::Descriptor base(const std::string& reference, const std::optional<Digest>& pinned);
-  image::Descriptor move(image::ImageSource& from, const std::string& name);
   std::string secret(const std::string& name);
 
   Session& session;
@@ -117,34 +117,36 @@ void ProjectBuild::State::take(const image::Workshop::Done& done) {
 image::Descriptor ProjectBuild::State::base(const std::string& reference,
                                             const std::optional<Digest>& pinned) {
   if (pinned && layout.has(*pinned)) return image::descriptor_of(layout, *pinned);
-  const image::ImageName name = image::parse_image_name(reference);
-  if (name.transport == image::Transport::layout) {
-    const image::Layout from(session.project().root / name.path);
-    const auto found =
-        pinned ? std::optional(image::NamedImage{name.name, image::descriptor_of(from, *pinned)})
-               : image::find_image(from, name.name);
-    if (!found)
-      throw Error(ErrorKind::not_found, fmt::format("no image '{}'", printable(reference)));
-    return move(*image::layout_source(from, found->manifest), "");
+  image::ImageName name = image::parse_image_name(reference);
+  std::string kept; // the name that it has here from now on
+  using image::Transport;
+  if (name.transport == Transport::name || name.transport == Transport::registry) {
+    // A name without a registry may be an image of the project's own. What is pulled from a
+    // registry has the registry in its name: a tag that is to be chosen anew is asked for there.
+    if (name.transport == Transport::name && !pinned)
+      if (const auto local = layout.find(image::local_name(name.name))) return *local;
+    image::Reference wanted = image::parse_reference(name.name);
+    kept = fmt::format("{}:{}", wanted.name(), wanted.tag.empty() ? "pinned" : wanted.tag);
+    if (pinned) wanted.digest = pinned;
+    name = {.transport = Transport::registry, .path = {}, .name = wanted.text()};
+  } else {
+    if (name.path.is_relative()) name.path = session.project().root / name.path;
+    if (pinned && name.transport == Transport::layout) name.name = pinned->text();
   }
-  if (name.transport != image::Transport::name && name.transport != image::Transport::registry)
-    throw Error(ErrorKind::config,
-                fmt::format("image.base: '{}' is no registry reference and no oci:DIR", reference))
-        .with_hint("mlp image import takes an archive into the project's images");
-  if (name.transport == image::Transport::name && !pinned)
-    if (const auto local = layout.find(image::local_name(name.name))) return *local;
-  image::Reference wanted = image::parse_reference(name.name);
-  const std::string kept =
-      fmt::format("{}:{}", wanted.name(), wanted.tag.empty() ? "pinned" : wanted.tag);
-  if (pinned) wanted.digest = pinned;
-  image::Registry registry(wanted.host, {.http = {.stop = session.stop_token()}});
-  return move(*image::registry_source(registry, wanted, layout), kept);
-}
-
-image::Descriptor ProjectBuild::State::move(image::ImageSource& from, const std::string& name) {
-  const auto to = image::layout_target(layout, name);
+  const TemporaryDirectory staging("base-", shop.runner.temporary);
+  const bool archived =
+      name.transport == Transport::oci_archive || name.transport == Transport::docker_archive;
+  const OpenImage from =
+      open_image(session, name, archived ? staging.path() : session.project().images());
+  const auto to = image::layout_target(layout, kept);
   const image::Transferred moved =
-      image::transfer(from, *to, {.stop = session.stop_token()}, session.output().progress());
+      image::transfer(*from.source, *to, {.referrers = false, .stop = session.stop_token()},
+                      session.output().progress());
+  if (pinned && moved.manifest.digest != *pinned)
+    throw Error(ErrorKind::integrity,
+                fmt::format("'{}' is {} now, and mlp.lock pins {}", printable(reference),
+                            moved.manifest.digest.text(), pinned->text()))
+        .with_hint("mlp env lock takes the new one");
   return moved.manifest;
 }
 

@@ -35,19 +35,28 @@ extern const Command data_unmount_command;
 extern const Command data_verify_command;
 extern const Command describe_command;
 extern const Command doctor_command;
+extern const Command env_add_command;
+extern const Command env_lock_command;
+extern const Command env_ls_command;
+extern const Command env_rm_command;
+extern const Command env_show_command;
 extern const Command gpu_check_command;
 extern const Command gpu_ls_command;
 extern const Command gpu_measure_command;
 extern const Command image_copy_command;
+extern const Command image_diff_command;
 extern const Command image_export_command;
 extern const Command image_gc_command;
 extern const Command image_history_command;
 extern const Command image_import_command;
 extern const Command image_inspect_command;
 extern const Command image_ls_command;
+extern const Command image_provenance_command;
 extern const Command image_pull_command;
 extern const Command image_push_command;
 extern const Command image_rm_command;
+extern const Command image_sbom_command;
+extern const Command image_run_command;
 extern const Command init_command;
 extern const Command log_artifact_command;
 extern const Command log_metric_command;
@@ -128,15 +137,24 @@ std::span<const Command* const> commands() {
       &remote_ls_command,
       &remote_rm_command,
       &build_command,
+      &env_add_command,
+      &env_rm_command,
+      &env_ls_command,
+      &env_show_command,
+      &env_lock_command,
       &image_ls_command,
       &image_inspect_command,
       &image_history_command,
+      &image_diff_command,
+      &image_sbom_command,
+      &image_provenance_command,
       &image_pull_command,
       &image_push_command,
       &image_copy_command,
       &image_export_command,
       &image_import_command,
       &image_rm_command,
+      &image_run_command,
       &image_gc_command,
       &train_command,
       &run_command,

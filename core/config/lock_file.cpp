@@ -98,9 +98,11 @@ std::vector<PackageLock> read_packages(const YamlDocument& document, const YamlN
 ImageLock read_image(const YamlDocument& document, const YamlNode& node) {
   expect_map(document, node, "'image'");
   refuse_other_keys(document, node,
-                    {"inputs", "environment", "bases", "system_packages", "python_packages"});
+                    {"system_inputs", "python_inputs", "environment", "bases", "system_packages",
+                     "python_packages"});
   ImageLock image;
-  image.inputs = digest_member(document, node, "inputs");
+  image.system_inputs = digest_member(document, node, "system_inputs");
+  image.python_inputs = digest_member(document, node, "python_inputs");
   if (const YamlNode* environment = node.find("environment"))
     image.environment = digest(document, *environment, "environment");
   if (const YamlNode* bases = node.find("bases");
@@ -126,7 +128,8 @@ std::string format_packages(std::string_view key, const std::vector<PackageLock>
 }
 
 std::string format_image(const ImageLock& image) {
-  std::string text = fmt::format("image:\n  inputs: {}\n", image.inputs.text());
+  std::string text = fmt::format("image:\n  system_inputs: {}\n  python_inputs: {}\n",
+                                 image.system_inputs.text(), image.python_inputs.text());
   if (image.environment) text += fmt::format("  environment: {}\n", image.environment->text());
   if (!image.bases.empty()) text += "  bases:\n";
   for (const auto& [reference, value] : image.bases)

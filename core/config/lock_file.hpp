@@ -8,7 +8,8 @@
 //       files: 3
 //       bytes: 103104
 //   image:
-//     inputs: sha256:...        of what mlp.yaml said when the rest was found out
+//     system_inputs: sha256:... of what mlp.yaml said of base and system packages when the rest
+//     python_inputs: sha256:... was found out, and of Python
 //     environment: sha256:...   of the manifest of the image without the project's files
 //     bases:
 //       docker.io/library/debian:bookworm: sha256:...
@@ -48,7 +49,7 @@ struct PackageLock {
 };
 
 struct ImageLock {
-  Digest inputs;
+  Digest system_inputs, python_inputs;
   std::optional<Digest> environment;                         // absent until it was built
   std::map<std::string, Digest, std::less<>> bases;          // reference -> manifest or index
   std::vector<PackageLock> system_packages, python_packages; // in the order of their installation

@@ -102,7 +102,6 @@ std::optional<Layer> archive_layer(Layout& layout, File file, const std::string&
     if (entry->kind == Kind::character_device || entry->kind == Kind::block_device) continue;
     entry->path = placed(entry->path);
     if (entry->kind == Kind::hard_link) entry->target = placed(entry->target);
-    entry->modified = std::min(entry->modified, time);
     entry->attributes.clear();
     writer.tar().entry(*entry);
     while (const std::size_t n =

@@ -12,7 +12,7 @@ namespace mlp::image {
 // another way, which is not unpacked.
 [[nodiscard]] bool is_archive(File file);
 
-// Entries keep owners and modes; times after `time` are brought back to it, devices are left out.
+// Entries keep owners, modes and times, devices are left out; folders above them get `time`.
 // Throws Error(integrity) for an archive that is damaged or has a path that leads out of it.
 [[nodiscard]] std::optional<Layer> archive_layer(Layout& layout, File file,
                                                  const std::string& target,

@@ -33,11 +33,21 @@ std::optional<std::string> attached(const Layout& layout, const Digest& subject,
       found = referrer;
   if (!found) return std::nullopt;
   const std::string what = fmt::format("artifact '{}'", found->digest.text());
-  const Manifest manifest = parse_manifest(layout.read(found->digest), what);
+  return artifact_document(layout, parse_manifest(layout.read(found->digest), what), what);
+}
+
+std::string artifact_document(const Layout& layout, const Manifest& manifest,
+                              std::string_view what) {
   if (manifest.layers.size() != 1)
     throw Error(ErrorKind::integrity,
                 fmt::format("{} has {} layers, and should have 1", what, manifest.layers.size()));
-  return layout.read(manifest.layers.front().digest);
+  const Digest& digest = manifest.layers.front().digest;
+  std::string text = read_file(layout.blob_path(digest), max_artifact);
+  if (sha256(text) != digest)
+    throw Error(
+        ErrorKind::integrity,
+        fmt::format("the document of {} is damaged: its digest is not {}", what, digest.text()));
+  return text;
 }
 
 } // namespace mlp::image

@@ -5,6 +5,7 @@
 
 #include "core/image/layout.hpp"
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,6 +14,9 @@ namespace mlp::image {
 
 inline constexpr std::string_view sbom_type = "application/spdx+json";
 inline constexpr std::string_view provenance_type = "application/vnd.in-toto+json";
+
+// No document that is read is larger.
+inline constexpr std::uint64_t max_artifact = 64u << 20;
 
 // Stores `document` as the one layer of an artifact, with the empty configuration, and adds its
 // manifest to the index. The same arguments give the same digest; twice is once.
@@ -23,5 +27,10 @@ Descriptor attach(Layout& layout, const Descriptor& subject, std::string_view ar
 // Throws Error(integrity) for one that is damaged or has not one layer.
 [[nodiscard]] std::optional<std::string> attached(const Layout& layout, const Digest& subject,
                                                   std::string_view artifact_type);
+
+// The one layer of an artifact's manifest, which has to be in the layout. Throws Error: not_found,
+// integrity.
+[[nodiscard]] std::string artifact_document(const Layout& layout, const Manifest& manifest,
+                                            std::string_view what);
 
 } // namespace mlp::image

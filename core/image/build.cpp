@@ -71,8 +71,11 @@ class Build {
                   lock ? "mlp.lock is not what mlp.yaml's image asks for" : "mlp.lock has no image")
           .with_hint("mlp env lock chooses versions and writes them down");
     if (lock && !request.renew) known_ = *lock;
-    chooses_ = !current || request.renew;
-    result_.lock.inputs = image_inputs(request);
+    ImageLock& now = result_.lock;
+    now.system_inputs = system_inputs(request);
+    now.python_inputs = python_inputs(request);
+    chooses_system_ = request.renew || !lock || lock->system_inputs != now.system_inputs;
+    chooses_python_ = chooses_system_ || lock->python_inputs != now.python_inputs;
   }
 
   Chain environment() {
@@ -139,8 +142,9 @@ class Build {
   void system_packages(Chain& chain) {
     if (spec_.system_packages.empty()) return;
     std::vector<PackageLock>& packages = result_.lock.system_packages;
-    packages = chooses_ ? resolve_system(context(chain, chain.folders()), spec_.system_packages)
-                        : known_.system_packages;
+    packages = chooses_system_
+                   ? resolve_system(context(chain, chain.folders()), spec_.system_packages)
+                   : known_.system_packages;
     if (packages.empty()) return; // the base has them all
     chain.run(fmt::format("system packages: {}", fmt::join(spec_.system_packages, " ")),
               "system packages\n" + package_text(packages),
@@ -151,19 +155,20 @@ class Build {
   }
 
   void python_packages(Chain& chain) {
-    if (!spec_.python_version.empty() && chooses_) check_python(chain);
+    if (!spec_.python_version.empty() && chooses_python_) check_python(chain);
     if (!wants_python(spec_)) return;
     std::vector<PackageLock>& packages = result_.lock.python_packages;
-    packages = chooses_ ? resolve_python(context(chain, chain.folders()), spec_.python_packages,
-                                         requirements_of(request_))
-                        : known_.python_packages;
+    packages = chooses_python_
+                   ? resolve_python(context(chain, chain.folders()), spec_.python_packages,
+                                    requirements_of(request_), known_.python_packages)
+                   : known_.python_packages;
     if (packages.empty()) return;
     const bool known = chain.run("Python packages", "Python packages\n" + package_text(packages),
                                  [&](const auto& layers, const auto& upper, const auto& work) {
                                    fetch(packages);
                                    install_python(context(chain, layers), packages, upper, work);
                                  });
-    if (known && chooses_)
+    if (known && chooses_python_)
       for (PackageLock& package : packages) // as it was written down before
         if (const auto size = size_of(package)) package.bytes = *size;
   }
@@ -254,7 +259,7 @@ class Build {
   const BuildRequest& request_;
   const ImageSpec& spec_;
   ImageLock known_;
-  bool chooses_ = false;
+  bool chooses_system_ = false, chooses_python_ = false;
   Annotations base_annotations_;
   BuildResult result_;
 };
@@ -268,20 +273,24 @@ std::string base_reference(const ImageSpec& spec) {
   return "scratch";
 }
 
-Digest image_inputs(const BuildRequest& request) {
+Digest system_inputs(const BuildRequest& request) {
   const ImageSpec& spec = request.spec;
   if (!spec.dockerfile.empty()) return sha256("dockerfile " + platform_text(this_platform()));
-  const Json json = json_object({{"platform", platform_text(this_platform())},
-                                 {"base", base_reference(spec)},
-                                 {"system_packages", spec.system_packages},
-                                 {"python_version", spec.python_version},
-                                 {"python_packages", spec.python_packages},
-                                 {"requirements", requirements_of(request)}});
-  return sha256(dump_json(json));
+  return sha256(dump_json(json_object({{"platform", platform_text(this_platform())},
+                                       {"base", base_reference(spec)},
+                                       {"system_packages", spec.system_packages}})));
+}
+
+Digest python_inputs(const BuildRequest& request) {
+  const ImageSpec& spec = request.spec;
+  return sha256(dump_json(json_object({{"python_version", spec.python_version},
+                                       {"python_packages", spec.python_packages},
+                                       {"requirements", requirements_of(request)}})));
 }
 
 bool is_current(const BuildRequest& request, const std::optional<ImageLock>& lock) {
-  return lock && lock->inputs == image_inputs(request);
+  return lock && lock->system_inputs == system_inputs(request) &&
+         lock->python_inputs == python_inputs(request);
 }
 
 void run_with_secrets(const StepRunner& runner, ContainerSpec spec,

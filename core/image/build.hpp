@@ -45,8 +45,9 @@ struct BuildResult {
   config::ImageLock lock; // as it has to be from now on
 };
 
-// What mlp.yaml asks for, without what the environment does not depend on.
-[[nodiscard]] Digest image_inputs(const BuildRequest& request);
+// What mlp.yaml asks for, as far as choices hang on it.
+[[nodiscard]] Digest system_inputs(const BuildRequest& request); // base and system packages
+[[nodiscard]] Digest python_inputs(const BuildRequest& request);
 
 // Whether a lock still says what mlp.yaml asks for.
 [[nodiscard]] bool is_current(const BuildRequest& request,

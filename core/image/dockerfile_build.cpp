@@ -28,11 +28,12 @@ class DockerfileBuild {
   DockerfileBuild(Workshop& shop, const BuildRequest& request,
                   const std::optional<config::ImageLock>& lock)
       : shop_(shop), request_(request) {
-    if (lock && !request.renew && lock->inputs == image_inputs(request)) known_ = *lock;
+    if (lock && !request.renew && lock->system_inputs == system_inputs(request)) known_ = *lock;
     if (request.locked && known_.bases.empty())
       throw Error(ErrorKind::config, "mlp.lock has no image")
           .with_hint("mlp env lock chooses the bases' digests and writes them down");
-    result_.lock.inputs = image_inputs(request);
+    result_.lock.system_inputs = system_inputs(request);
+    result_.lock.python_inputs = python_inputs(request);
   }
 
   BuildResult run() {

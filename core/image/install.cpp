@@ -38,6 +38,7 @@ exec apt-get -qq -y --no-install-recommends --allow-downgrades -o APT::Sandbox::
 constexpr const char* pip_resolve = R"(set -e
 python3 -m pip --version >/dev/null 2>&1 || exit 100
 [ ! -s /run/mlp/requirements.txt ] || set -- "$@" -r /run/mlp/requirements.txt
+[ ! -s /run/mlp/constraints.txt ] || set -- "$@" -c /run/mlp/constraints.txt
 exec python3 -m pip install --quiet --dry-run --only-binary=:all: --report /run/mlp/answer "$@"
 )";
 
@@ -46,10 +47,10 @@ exec python3 -m pip install --quiet --no-index --find-links=/run/mlp --no-deps -
 )";
 
 // The variables of tools that choose mirrors and proxies, as people have set them.
-constexpr std::array<const char*, 11> network_variables = {
-    "http_proxy",       "https_proxy",    "no_proxy",           "HTTP_PROXY",
-    "HTTPS_PROXY",      "NO_PROXY",       "PIP_INDEX_URL",      "PIP_EXTRA_INDEX_URL",
-    "PIP_TRUSTED_HOST", "PIP_FIND_LINKS", "PIP_DEFAULT_TIMEOUT"};
+constexpr std::array<const char*, 10> network_variables = {
+    "http_proxy",       "https_proxy",        "no_proxy",      "HTTP_PROXY",
+    "HTTPS_PROXY",      "NO_PROXY",           "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL",
+    "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT"};
 
 ContainerSpec base_spec(const PackageContext& context, const char* script,
                         std::vector<std::string> words, const fs::path& folder) {
@@ -144,7 +145,8 @@ std::vector<PackageLock> resolve_system(const PackageContext& context,
 
 std::vector<PackageLock> resolve_python(const PackageContext& context,
                                         const std::vector<std::string>& packages,
-                                        const std::string& requirements) {
+                                        const std::string& requirements,
+                                        const std::vector<PackageLock>& kept) {
   check_words(packages, "Python package");
   const TemporaryDirectory folder("pip-", context.runner.temporary);
   if (!has_program(context, "python3"))
@@ -152,9 +154,18 @@ std::vector<PackageLock> resolve_python(const PackageContext& context,
         .with_hint("add 'python3-pip' to image.system_packages, or take a base such as "
                    "docker.io/library/python:3.12-slim");
   write_file_atomic(folder.path() / "requirements.txt", requirements);
+  std::string constraints;
+  for (const PackageLock& package : kept)
+    constraints += fmt::format("{}=={}\n", package.name, package.version);
+  write_file_atomic(folder.path() / "constraints.txt", constraints);
   ContainerSpec spec = base_spec(context, pip_resolve, packages, folder.path());
   allow_network(spec);
-  run_step(context.runner, spec, "resolve Python packages");
+  try {
+    run_step(context.runner, spec, "resolve Python packages");
+  } catch (const Error& error) {
+    if (kept.empty() || error.kind() != ErrorKind::failed) throw;
+    return resolve_python(context, packages, requirements); // what is new needs others
+  }
   return parse_pip_report(answer_of(folder));
 }
 

@@ -41,10 +41,12 @@ struct PackageContext {
 // apt.
 [[nodiscard]] std::vector<PackageLock> resolve_system(const PackageContext& context,
                                                       const std::vector<std::string>& packages);
-// `requirements` is the text of a requirements.txt.
+// `requirements` is the text of a requirements.txt. `kept`: versions that stay as they are if that
+// can be.
 [[nodiscard]] std::vector<PackageLock> resolve_python(const PackageContext& context,
                                                       const std::vector<std::string>& packages,
-                                                      const std::string& requirements);
+                                                      const std::string& requirements,
+                                                      const std::vector<PackageLock>& kept = {});
 // "3.11.2"; empty if the layers have no python3 that says so.
 [[nodiscard]] std::string python_version(const PackageContext& context);
 

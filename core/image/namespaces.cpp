@@ -61,8 +61,7 @@ Error denied(int error) {
   return Error(ErrorKind::denied, obstacle.problem).with_hint(obstacle.remedy);
 }
 
-constexpr int all_namespaces =
-    CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
+constexpr int own_namespaces = CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
 
 void write_setting(const char* path, const std::string& text) {
   const int fd = ::open(path, O_WRONLY | O_CLOEXEC);
@@ -83,7 +82,7 @@ bool kernel_at_least(int major, int minor) {
 std::optional<std::string> container_obstacle() {
   if (!kernel_at_least(5, 12)) return "containers need Linux 5.12 or newer";
   const pid_t child = ::fork();
-  if (child == 0) ::_exit(::unshare(all_namespaces) == 0 ? 0 : errno);
+  if (child == 0) ::_exit(::unshare(own_namespaces | CLONE_NEWNS) == 0 ? 0 : errno);
   int status = 0;
   while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
@@ -99,7 +98,7 @@ void enter_namespaces(const ContainerUser& user, bool network) {
   const gid_t gid = ::getegid();
   // Only root can leave its other groups behind, and only here.
   if (uid == 0) static_cast<void>(::setgroups(0, nullptr));
-  if (::unshare(all_namespaces | (network ? 0 : CLONE_NEWNET)) != 0) throw denied(errno);
+  if (::unshare(own_namespaces | (network ? 0 : CLONE_NEWNET)) != 0) throw denied(errno);
   try {
     write_setting("/proc/self/setgroups", "deny");
     write_setting("/proc/self/uid_map", fmt::format("{} {} 1\n", user.uid, uid));

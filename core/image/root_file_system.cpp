@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -55,6 +56,7 @@ void make_link(const std::string& target, const std::string& path) {
 
 // The host's root is below /host from here on, and the working folder is /l.
 void stage() {
+  if (::unshare(CLONE_NEWNS) != 0) throw system_error(errno, "enter", "a mount namespace");
   mount_at("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
   mount_at("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755");
   if (::chdir("/tmp") != 0) throw system_error(errno, "enter folder", "/tmp");

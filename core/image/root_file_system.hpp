@@ -14,8 +14,8 @@ namespace mlp::image {
 // Error(not_found) naming what is not there, Error(config) for a target that is no absolute path.
 [[nodiscard]] ContainerSpec with_real_paths(ContainerSpec spec);
 
-// In a mount namespace of our own, as the first process of a PID namespace: puts the root together
-// and enters it; nothing of the host's is seen any more. Returns the mount points that had to be
+// As the first process of a PID namespace: enters a new mount namespace, puts the root together and
+// enters it; nothing of the host's is seen any more. Returns the mount points that had to be
 // made in the upper folder, the less deep ones first, as relative paths.
 [[nodiscard]] std::vector<std::string> enter_root(const ContainerSpec& spec);
 

@@ -180,7 +180,7 @@ std::string spdx_document(const SbomInput& input) {
   }
   document["packages"] = std::move(packages);
   document["relationships"] = std::move(relationships);
-  return dump_json_pretty(document);
+  return dump_json(document);
 }
 
 std::vector<SbomFile> layer_files(const Layout& layout, const Descriptor& layer,

@@ -39,7 +39,7 @@ struct SbomInput {
   std::optional<SbomProject> project;
 };
 
-// JSON with sorted members, indented: the same input gives the same bytes. All text is made valid
+// One line of JSON with sorted members: the same input gives the same bytes. All text is made valid
 // UTF-8.
 [[nodiscard]] std::string spdx_document(const SbomInput& input);
 

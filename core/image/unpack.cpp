@@ -5,6 +5,7 @@
 #include "core/base/error.hpp"
 #include "core/base/interrupt.hpp"
 #include "core/base/text.hpp"
+#include "core/config/settings.hpp"
 #include "core/image/layer_reader.hpp"
 #include "core/image/unpack_tree.hpp"
 
@@ -106,6 +107,13 @@ bool is_in_use(const fs::path& folder) {
 } // namespace
 
 UnpackedLayers::UnpackedLayers(fs::path folder) : folder_(std::move(folder)) {}
+
+fs::path UnpackedLayers::user_folder() {
+  const fs::path cache = config::user_cache_path(config::process_environment());
+  if (cache.empty())
+    throw Error(ErrorKind::config, "there is no folder to unpack layers in: HOME is not set");
+  return cache / "layers";
+}
 
 fs::path UnpackedLayers::path_of(const Digest& diff_id) const {
   return folder_ / key_of(diff_id);

@@ -24,14 +24,16 @@ inline constexpr const char* owner_attribute = "user.mlp.owner";
 class UnpackedLayers {
  public:
   explicit UnpackedLayers(fs::path folder);
+  // The user's, as said above. Throws Error(config) where there is no HOME.
+  [[nodiscard]] static fs::path user_folder();
 
   // Where the image's layers are, the base first, one that is there twice once; what is not there
-  // yet is unpacked, several layers at a time, each in a temporary folder that is renamed when all of it is right: its bytes have
-  // the manifest's digest and its tar has the config's diff_id. Every entry is hostile: one that
-  // would leave the folder, through ".." or a link, is Error(integrity); devices are left out. What
-  // a killed process left of a layer is removed. Safe in several processes at once: one unpacks,
-  // the others wait. Throws Error(integrity), Error(failed) for a full disk or a file system
-  // without extended attributes, Error(interrupted).
+  // yet is unpacked, several layers at a time, each in a temporary folder that is renamed when all
+  // of it is right: its bytes have the manifest's digest and its tar has the config's diff_id.
+  // Every entry is hostile: one that would leave the folder, through ".." or a link, is
+  // Error(integrity); devices are left out. What a killed process left of a layer is removed. Safe
+  // in several processes at once: one unpacks, the others wait. Throws Error(integrity),
+  // Error(failed) for a full disk or a file system without extended attributes, Error(interrupted).
   [[nodiscard]] std::vector<fs::path> ensure(const Layout& layout, const Image& image,
                                              Progress& progress, const std::stop_token& stop);
   // The same for a layer that was just made: `upper` becomes the layer's folder by a rename, if it

@@ -10,6 +10,7 @@
 #include "core/job/machine_samples.hpp"
 #include "core/job/metrics_intake.hpp"
 #include "core/job/program_output.hpp"
+#include "core/job/run_container.hpp"
 #include "core/job/run_secrets.hpp"
 #include "core/job/signals.hpp"
 #include "core/job/tensorboard_intake.hpp"
@@ -112,6 +113,9 @@ class Attempt {
     check_disk(work.task.resources, work.task.num_nodes, context_.run.root);
     make_directories(context_.run.outs());
     make_directories(context_.run.checkpoints());
+    std::optional<RunContainer> container;
+    if (!context_.spec.image.empty() && !work.task.trainer)
+      container.emplace(context_.run, context_.spec, work, context_.program);
     File out = File::open_append(context_.run.stdout_log());
     File err = File::open_append(context_.run.stderr_log());
     const int plain_out = out.fd(), plain_err = err.fd(); // used while the files are ours
@@ -140,8 +144,11 @@ class Attempt {
     try {
       for (std::size_t i = 0; i < places.size(); ++i) {
         ProcessSpec spec;
-        spec.arguments = work.arguments;
-        spec.environment = environment_of(places[i], work);
+        const auto added = added_environment(places[i], work);
+        spec.arguments = container ? container->arguments(i, added) : work.arguments;
+        spec.environment = current_environment();
+        for (const auto& [name, value] : added)
+          spec.environment->insert_or_assign(name, value);
         spec.directory = work.directory;
         spec.standard_output = output_ ? output_->standard_output(i) : plain_out;
         spec.standard_error = output_ ? output_->standard_error(i) : plain_err;
@@ -162,12 +169,11 @@ class Attempt {
                                        {"log_offsets", offsets}}));
   }
 
-  [[nodiscard]] std::map<std::string, std::string> environment_of(const Placement& place,
-                                                                  const Work& work) const {
-    std::map<std::string, std::string> environment = current_environment();
-    for (auto& [name, value] : launch_environment(context_.run, context_.spec,
-                                                  code_of(context_.run, context_.spec), place))
-      environment.insert_or_assign(name, value);
+  // What a program finds beside our own environment.
+  [[nodiscard]] std::map<std::string, std::string> added_environment(const Placement& place,
+                                                                     const Work& work) const {
+    std::map<std::string, std::string> environment = launch_environment(
+        context_.run, context_.spec, code_of(context_.run, context_.spec), place);
     if (context_.place && !context_.place->gpus().empty())
       environment.insert_or_assign(visible_devices, join(gpus_of(place, work), ","));
     if (endpoint_) endpoint_->add_to(environment);

@@ -86,6 +86,7 @@ Json to_json(const RunSpec& spec) {
   if (!spec.reproduces.empty()) out["reproduces"] = spec.reproduces;
   if (!spec.command.empty()) out["run"] = spec.command;
   if (!spec.overrides.empty()) out["overrides"] = spec.overrides;
+  if (!spec.image.empty()) out["image"] = spec.image;
   if (!spec.model.empty()) out["model"] = spec.model;
   if (!spec.sweep.empty()) {
     out["sweep"] = spec.sweep;
@@ -154,6 +155,7 @@ RunSpec run_spec_from_json(const Json& json, std::string_view what) {
   }
   spec.outs = members.texts("outs");
   spec.environment = members.texts("environment");
+  spec.image = members.text("image");
   spec.model = members.text("model");
   spec.sweep = members.text("sweep");
   spec.trial = members.count("trial");

@@ -56,6 +56,7 @@ struct RunSpec {
   std::string reproduces;               // the run that this one repeats, see code()
   std::vector<std::string> outs;        // paths that the task promises
   std::vector<std::string> environment; // names only: values may be secret
+  std::string image;                    // "sha256:..." that its programs run in; empty: none
   std::string model;                    // to be registered as; empty: none
   std::string sweep;                    // id of the sweep whose trial it is; empty: none
   std::uint64_t trial = 0;              // its number there, from 1

@@ -11,7 +11,7 @@ chmod 755 "$TEST_DIR"
 mkdir -p base/bin base/etc base/home/app base/secret
 cp "$busybox" base/bin/busybox
 for name in sh ls cat id touch mkdir rm rmdir sleep kill chown mknod mkfifo hostname ps ip true \
-  mount sync env pwd wget dd stat ln setsid nohup; do
+  mount sync env pwd wc grep setsid nohup; do
   ln -s busybox "base/bin/$name"
 done
 printf 'root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001:app:/home/app:/bin/sh\n' >base/etc/passwd
@@ -28,7 +28,7 @@ spec() {
   jq -n --arg base "$PWD/base" --arg top "$PWD/top" '{layers: [$base, $top], upper: "", work: "",
     read_only: false, arguments: $ARGS.positional, environment: [], inherited: [], workdir: "/",
     user: "", mounts: [], devices: [], network: false, hostname: "mlp", signal_group: false,
-    pretend_root: false} | '"$change" --args "$@" >"$name.json"
+    pretend_root: false} | '"$change" --args -- "$@" >"$name.json"
 }
 as=()
 run() {
@@ -49,7 +49,7 @@ check_all() {
   # Settings of the system are not the container's to change, nor can it mount.
   expect_exit 1 run . sh -c 'echo 1 >/proc/sys/kernel/sysrq'
   expect_exit 1 run . mount -t tmpfs none /tmp
-  expect_exit 1 run . ls -l /proc/1/exe
+  expect_exit 1 run . cat /proc/1/exe
   # No file of ours stays open inside.
   [ "$(run . sh -c 'exec 7</etc/which; ls /proc/self/fd' 9</etc/passwd | tr '\n' ' ')" = "0 1 2 3 7 " ] ||
     fail "open inside: $(run . ls /proc/self/fd 9</etc/passwd | tr '\n' ' ')"
@@ -81,7 +81,6 @@ check_all() {
   lacks "$(cat spec.json)" t0p
 
   # The network: nothing but a loopback, or the host's.
-  [ "$(run . ls /sys/class/net /proc/self/net/dev | grep -c eth)" = 0 ] || true
   contains "$(run . ip addr)" "LOOPBACK,UP"
   [ "$(run . sh -c 'ip link | grep -c mtu')" = 1 ] || fail "there are other interfaces inside"
   [ "$(run '.network=true' sh -c 'ip link | grep -c mtu')" = "$(run '.network=true' ip link | grep -c mtu)" ]
@@ -134,27 +133,26 @@ in"
   spec spec . sh -c 'trap "echo got; exit 5" TERM; echo ready; while :; do sleep 0.05; done'
   "${as[@]}" "$MLP" __container spec.json >signals &
   until grep -q ready signals; do sleep 0.02; done
-  pkill -TERM -P $$ -f "__container spec.json" || kill -TERM $!
+  kill -TERM $!
   code=0
   wait $! || code=$?
   [ "$code" = 5 ] || fail "after SIGTERM the exit code is $code"
   [ "$(grep -c got signals)" = 1 ] || fail "the signal came $(grep -c got signals) times"
-  [ "$(run . sh -c '(sleep 0.1 & ) ; sleep 0.3; ps | grep -c sleep')" -le 1 ] || fail "a zombie is left"
+  [ "$(run . sh -c '(sleep 0.1 & ) ; sleep 0.3; cat /proc/[0-9]*/stat | grep -c ") Z "')" = 0 ] ||
+    fail "a zombie is left"
 
   marker=34567$((RANDOM % 1000))
-  spec spec . sh -c "setsid sleep $marker & nohup sleep $marker & sleep $marker"
-  "${as[@]}" "$MLP" __container spec.json >/dev/null 2>&1 &
-  until [ "$(pgrep -c -f "sleep $marker\$")" = 3 ]; do sleep 0.02; done
-  outer=$(pgrep -f "__container spec.json" | head -1)
-  kill -9 "$outer"
+  spec spec . sh -c "setsid sleep $marker & nohup sleep $marker & sleep 0.2; echo ready; sleep $marker"
+  "${as[@]}" "$MLP" __container spec.json >started 2>&1 &
+  until grep -q ready started; do sleep 0.02; done
+  pgrep -f "sleep $marker\$" >/dev/null || fail "the processes are not there"
+  kill -9 $!
   wait $! 2>/dev/null || true
   for _ in $(seq 100); do
     pgrep -f "sleep $marker\$" >/dev/null || break
     sleep 0.02
   done
-  pgrep -f "sleep $marker\$" >/dev/null && fail "processes outlive the outer one"
-  "${as[@]}" rm -rf "$dir"
-  true
+  if pgrep -f "sleep $marker\$" >/dev/null; then fail "processes outlive the outer one"; fi
 }
 
 dir=$TEST_DIR/mine
