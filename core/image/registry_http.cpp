@@ -94,11 +94,19 @@ std::string RegistryHttp::find_base() {
   const std::string host = host_ == "docker.io" ? "registry-1.docker.io" : host_;
   if (options_.plain_http) return "http://" + host;
   if (!is_loopback(host)) return "https://" + host;
-  // A server of TLS answers a request in the clear with 400 or not at all.
-  const net::HttpResponse response =
-      client("http://" + host).send({.url = fmt::format("http://{}/v2/", host), .no_proxy = true});
-  const bool plain = response.status == 200 || response.status == 401;
-  return (plain ? "http://" : "https://") + host;
+  const std::string plain = "http://" + host, tls = "https://" + host;
+  const auto ask = [&](const std::string& origin) {
+    return client(plain).send({.url = origin + "/v2/", .no_proxy = true});
+  };
+  // A server of TLS answers a request in the clear with 400, or not at all.
+  for (net::Retry retry(options_.http.retry, options_.http.stop);;) {
+    net::HttpResponse response = ask(plain);
+    if (response.status == 400) return tls;
+    if (!response.failure) return plain;
+    const net::HttpResponse other = ask(tls);
+    if (!other.failure || !other.transient) return tls; // its certificate is judged later
+    if (!response.transient || !retry.again()) throw *std::move(response.failure);
+  }
 }
 
 const std::string& RegistryHttp::base() {
@@ -168,8 +176,9 @@ net::HttpResponse RegistryHttp::send(net::HttpRequest request, const Scope& scop
     if (!authorization.empty()) attempt.headers.emplace_back("Authorization", authorization);
     net::HttpResponse response = client(origin).send(attempt);
     if (response.failure) {
-      if (response.transient && retry.again()) continue;
-      throw *std::move(response.failure);
+      if (!response.transient || !retry.again()) throw *std::move(response.failure);
+      asked_again = false; // a token may have expired while we waited
+      continue;
     }
     if (response.status == 401 && origin == own && !asked_again) {
       asked_again = true;
