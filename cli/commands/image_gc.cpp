@@ -58,16 +58,12 @@ void run(Session& session) {
                    {"removed_layers", layers.layers},
                    {"removed_layer_bytes", layers.bytes},
                    {"dry_run", dry_run}}),
-<<<<<<< HEAD
-      TextView{fmt::format("{} {} blobs ({}), {} kept; {} unpacked layers ({})\n",
+      TextView{fmt::format("{} {} blob{} ({}), {} kept; {} unpacked layer{} ({})
+",
                            dry_run ? "would remove" : "removed", format_count(garbage.blobs),
-                           format_bytes(garbage.bytes), format_count(garbage.kept),
-                           format_count(layers.layers), format_bytes(layers.bytes))});
-=======
-      TextView{fmt::format("{} {} blob{} ({}), {} kept\n", dry_run ? "would remove" : "removed",
-                           format_count(garbage.blobs), garbage.blobs == 1 ? "" : "s",
-                           format_bytes(garbage.bytes), format_count(garbage.kept))});
->>>>>>> 3f173a3bd8bca1a3b5fefa9f748d10621687362d
+                           garbage.blobs == 1 ? "" : "s", format_bytes(garbage.bytes),
+                           format_count(garbage.kept), format_count(layers.layers),
+                           layers.layers == 1 ? "" : "s", format_bytes(layers.bytes))});
 }
 
 } // namespace

@@ -3,7 +3,6 @@
 source "$(dirname "$0")/lib.sh"
 source "$(dirname "$0")/image_lib.sh"
 
-needs_containers
 make_base "$TEST_DIR/base"
 export SOURCE_DATE_EPOCH=1700000000
 
