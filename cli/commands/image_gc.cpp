@@ -58,8 +58,7 @@ void run(Session& session) {
                    {"removed_layers", layers.layers},
                    {"removed_layer_bytes", layers.bytes},
                    {"dry_run", dry_run}}),
-      TextView{fmt::format("{} {} blob{} ({}), {} kept; {} unpacked layer{} ({})
-",
+      TextView{fmt::format("{} {} blob{} ({}), {} kept; {} unpacked layer{} ({})\n",
                            dry_run ? "would remove" : "removed", format_count(garbage.blobs),
                            garbage.blobs == 1 ? "" : "s", format_bytes(garbage.bytes),
                            format_count(garbage.kept), format_count(layers.layers),
