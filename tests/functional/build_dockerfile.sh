@@ -9,7 +9,7 @@ export SOURCE_DATE_EPOCH=1700000000
 make_project() {
   mkdir -p "$1/app/pkg" "$1/conf" && cd "$1"
   printf 'name: web\nimage: {dockerfile: Dockerfile, build_args: {VERSION: "7"}}\n' >mlp.yaml
-  echo 'echo main' >app/main.sh
+  printf '#!/bin/sh\necho main\n' >app/main.sh
   echo module >app/pkg/m.txt
   echo a >conf/a.conf
   echo b >conf/b.conf
