@@ -35,6 +35,15 @@ std::string host_of(std::string_view origin) {
   return std::string(scheme == std::string_view::npos ? origin : origin.substr(scheme + 3));
 }
 
+// The same server, though one of the two may name the port that its scheme has anyway.
+bool is_same_origin(std::string_view a, std::string_view b) {
+  const auto bare = [](std::string_view origin) {
+    const std::string_view port = origin.starts_with("https:") ? ":443" : ":80";
+    return origin.ends_with(port) ? origin.substr(0, origin.size() - port.size()) : origin;
+  };
+  return bare(a) == bare(b);
+}
+
 bool is_redirect(unsigned status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
@@ -165,25 +174,26 @@ net::HttpResponse RegistryHttp::send(net::HttpRequest request, const Scope& scop
   const std::string own = base();
   net::RetryPolicy policy = options_.http.retry;
   if (repeat == Repeat::no) policy.attempts = 1;
-  bool asked_again = false;
+  unsigned refusals = 0; // since the last pause
   unsigned redirects = 0;
   for (net::Retry retry(policy, options_.http.stop);;) {
     if (restart) restart();
     const std::string origin = net::url_origin(request.url);
     net::HttpRequest attempt = request;
     attempt.no_proxy = is_loopback(host_of(origin));
-    const std::string authorization = origin == own ? auth_->authorization(scope) : std::string();
+    const bool at_home = is_same_origin(origin, own);
+    const std::string authorization = at_home ? auth_->authorization(scope) : std::string();
     if (!authorization.empty()) attempt.headers.emplace_back("Authorization", authorization);
     net::HttpResponse response = client(origin).send(attempt);
     if (response.failure) {
       if (!response.transient || !retry.again()) throw *std::move(response.failure);
-      asked_again = false; // a token may have expired while we waited
+      refusals = 0; // a token may have expired while we waited
       continue;
     }
-    if (response.status == 401 && origin == own && !asked_again) {
-      asked_again = true;
-      if (auth_->challenged(response, scope, authorization)) continue;
-    }
+    // Once to learn how to ask, once because a token that was kept has expired.
+    if (response.status == 401 && at_home && refusals++ < 2 &&
+        auth_->challenged(response, scope, authorization))
+      continue;
     const std::string* const location = response.header("location");
     if (is_redirect(response.status) && location != nullptr &&
         (request.method == "GET" || request.method == "HEAD")) {

@@ -105,6 +105,15 @@ expect_exit 0 mlp image push big:v1 "$proxy/killed:v1"
 equals "$(digest_of --tls-verify=false "docker://$plain/killed:v1")" "$digest"
 no_faults
 
+# A push that failed between two parts of a layer goes on with the second one: two parts were sent, by
+# two commands.
+faulty "$plain" reset 2 PATCH
+MLP_NET_ATTEMPTS=1 expect_exit 7 mlp image push big:v1 "$proxy/parts:v1"
+expect_exit 0 mlp image push big:v1 "$proxy/parts:v1"
+equals "$(grep -c 'response completed.*method=PATCH.*/v2/parts/' "$TEST_DIR/plain.log")" 2
+equals "$(digest_of --tls-verify=false "docker://$plain/parts:v1")" "$digest"
+no_faults
+
 # Ctrl-C ends a pull that waits, at once.
 XDG_DATA_HOME=$TEST_DIR/stopped MLP_NET_TIMEOUT=60s "$MLP" image pull "$slow/none:v1" >/dev/null 2>&1 &
 pull=$!
