@@ -6,6 +6,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <unordered_map>
+
 namespace mlp {
 
 namespace {
@@ -78,6 +81,33 @@ std::string config_text(const image::ImageDiff& diff) {
   return text.empty() ? text : "configuration:\n" + text;
 }
 
+// A line for a change, and how many changes below it say nothing more: all that is in a folder that
+// came or went has done so too.
+struct FileLine {
+  const image::FileChange* change;
+  std::size_t below = 0;
+};
+std::vector<FileLine> file_lines(const image::ImageDiff& diff) {
+  std::vector<FileLine> lines;
+  std::unordered_map<std::string_view, std::size_t> folders; // to their lines
+  for (const image::FileChange& change : diff.files) {
+    const bool only_time = change.what.size() == 1 && change.what.front() == "time";
+    if (only_time) continue;
+    const std::string_view path = change.path;
+    const bool alone = change.before.has_value() != change.after.has_value();
+    const auto above = folders.find(path.substr(0, std::min(path.rfind('/'), path.size())));
+    const bool said = alone && above != folders.end();
+    const std::size_t line = said ? above->second : lines.size();
+    if (said)
+      ++lines[line].below;
+    else
+      lines.push_back({&change});
+    const image::ContentFile& file = change.after ? *change.after : *change.before;
+    if (alone && file.kind == TarEntry::Kind::folder) folders.emplace(path, line);
+  }
+  return lines;
+}
+
 std::string files_text(const image::ImageDiff& diff) {
   if (diff.added + diff.removed + diff.changed == 0) return "";
   std::string text =
@@ -86,18 +116,17 @@ std::string files_text(const image::ImageDiff& diff) {
   if (diff.only_time > 0)
     text += fmt::format(", {} with another time only", format_count(diff.only_time));
   text += "\n";
-  std::size_t shown = 0;
-  for (const image::FileChange& change : diff.files) {
-    const bool only_time = change.what.size() == 1 && change.what.front() == "time";
-    if (only_time) continue;
-    if (++shown > shown_files) break;
+  const std::vector<FileLine> lines = file_lines(diff);
+  for (std::size_t i = 0; i < std::min(lines.size(), shown_files); ++i) {
+    const image::FileChange& change = *lines[i].change;
     text += fmt::format("  {:<8} /{}", change_word(!!change.before, !!change.after),
                         printable(change.path));
+    if (lines[i].below > 0) text += fmt::format("/  (and {} in it)", format_count(lines[i].below));
     if (!change.what.empty()) text += fmt::format("  ({})", join(change.what, ", "));
     text += "\n";
   }
-  const std::uint64_t all = diff.added + diff.removed + diff.changed - diff.only_time;
-  if (all > shown_files) text += fmt::format("  and {} more\n", format_count(all - shown_files));
+  if (lines.size() > shown_files)
+    text += fmt::format("  and {} more lines\n", format_count(lines.size() - shown_files));
   return text;
 }
 

@@ -8,7 +8,7 @@
 
 namespace mlp {
 
-// Packages, configuration, layers and up to 200 files, a line each; "" if there is nothing.
+// Packages, configuration, layers and files, up to 200 lines of these; "" if there is nothing.
 [[nodiscard]] std::string diff_text(const image::ImageDiff& diff);
 [[nodiscard]] Json diff_json(const image::ImageDiff& diff);
 
