@@ -123,7 +123,7 @@ equals "$(skopeo inspect --tls-verify=false --format '{{.Digest}}' "docker://$re
 if command -v buildah >/dev/null; then
   container=$(buildah --root ../b --runroot ../br --storage-driver vfs from --tls-verify=false \
     "docker://$registry/team/digits:v1") || fail "buildah cannot begin from it"
-  contains "$container" digits
+  contains "$container" working-container
 fi
 mlp image sbom "docker://$registry/team/digits:v1" | cmp - ../sbom.json || fail "another SBOM in the registry"
 
