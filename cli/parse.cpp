@@ -240,7 +240,9 @@ void take_arguments(WordReader& reader, const Command& command, Arguments& out) 
       const Argument& argument = command.arguments[position];
       out.values[std::string(argument.name)].push_back(reader.take_word());
       if (!argument.repeated) ++position;
-      options_ended = options_ended || argument.verbatim;
+      const bool verbatim_next =
+          position < command.arguments.size() && command.arguments[position].verbatim;
+      options_ended = options_ended || verbatim_next;
     } else {
       throw Error(ErrorKind::usage,
                   fmt::format("unexpected argument '{}'", printable(reader.word())))

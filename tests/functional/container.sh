@@ -2,7 +2,7 @@
 # Programs in containers of our own: isolation, changes, signals, exit codes, and that nothing is
 # left; as root and as an ordinary user.
 . "$(dirname "$0")/lib.sh"
-. "$(dirname "$0")/image_lib.sh"
+. "$MLP_SOURCE/tests/functional/image_lib.sh"
 
 chmod 755 "$TEST_DIR"
 busybox_root base

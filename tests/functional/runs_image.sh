@@ -2,7 +2,7 @@
 # The programs of a run whose specification names an image run in it: with the project, its data
 # and the run's folders at their own paths, with what mlp tells them, their signals and exit codes.
 . "$(dirname "$0")/lib.sh"
-. "$(dirname "$0")/image_lib.sh"
+. "$MLP_SOURCE/tests/functional/image_lib.sh"
 
 busybox_root base
 echo "of the image" >base/etc/in-image
