@@ -4,6 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$MLP_SOURCE/tests/functional/image_lib.sh"
 
+export XDG_DATA_HOME=$HOME/.local/share
 busybox_root base
 mkdir base/old base/kept
 echo 1 >base/old/a
@@ -106,6 +107,7 @@ equals "$(run $app 'cat /kept/b')" 2
 
 # Bytes that are not what the image says.
 cp -r layout broken
+rm -r "$XDG_DATA_HOME/mlp/images"
 layer=$(sha256sum <(gzip -nc top.tar) | cut -d' ' -f1)
 printf 'x' | dd of="broken/blobs/sha256/$layer" bs=1 seek=40 conv=notrunc 2>/dev/null
 rm -rf "${layers:?}/$key"
