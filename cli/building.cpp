@@ -7,6 +7,7 @@
 #include "core/base/process.hpp"
 #include "core/base/text.hpp"
 #include "core/config/settings.hpp"
+#include "core/image/attest.hpp"
 #include "core/image/reference.hpp"
 #include "core/image/transfer.hpp"
 #include "core/net/url.hpp"
@@ -45,15 +46,15 @@ fs::path cache_folder() {
 } // namespace
 
 struct ProjectBuild::State {
-  State(Session& s, config::ImageSpec image, bool fresh)
+  State(Session& s, config::ImageSpec image, CacheUse use)
       : session(s), spec(std::move(image)), layout(s.project().images(), true),
-        unpacked(cache_folder() / "layers"),
-        cache(s.project().cache() / "image", layout, !fresh), request{.root = s.project().root,
-                                                                      .spec = spec,
-                                                                      .source_date =
-                                                                          source_date_epoch(),
-                                                                      .packages = cache_folder() /
-                                                                                  "packages"},
+        unpacked(image::UnpackedLayers::user_folder()),
+        cache(s.project().cache() / "image", layout, use), request{.root = s.project().root,
+                                                                   .spec = spec,
+                                                                   .source_date =
+                                                                       source_date_epoch(),
+                                                                   .packages =
+                                                                       cache_folder() / "packages"},
         shop{layout, unpacked, cache, {}, s.output().progress(), {}} {
     shop.runner.program = this_executable();
     shop.runner.temporary = cache_folder() / "tmp";
@@ -164,8 +165,8 @@ const config::ImageSpec& declared_image(Session& session) {
   return *image;
 }
 
-ProjectBuild::ProjectBuild(Session& session, config::ImageSpec spec, bool fresh)
-    : state_(std::make_unique<State>(session, std::move(spec), fresh)) {}
+ProjectBuild::ProjectBuild(Session& session, config::ImageSpec spec, CacheUse use)
+    : state_(std::make_unique<State>(session, std::move(spec), use)) {}
 
 ProjectBuild::~ProjectBuild() = default;
 
@@ -192,6 +193,9 @@ image::BuildResult ProjectBuild::build(Builder builder) {
 
 image::BuildResult ProjectBuild::image() {
   return build(image::build_image);
+}
+void ProjectBuild::attest(const image::BuildResult& result, const std::string& name) {
+  image::attest(state_->shop, state_->request, result, name, MLP_VERSION);
 }
 image::BuildResult ProjectBuild::environment() {
   return build(image::build_environment);

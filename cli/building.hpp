@@ -15,8 +15,8 @@ namespace mlp {
 // A build of the project's `image`, with all that it uses. Opened once; not thread-safe.
 class ProjectBuild {
  public:
-  // `fresh`: take no layer from an earlier build.
-  ProjectBuild(Session& session, config::ImageSpec spec, bool fresh = false);
+  using CacheUse = image::LayerCache::Use;
+  ProjectBuild(Session& session, config::ImageSpec spec, CacheUse use = CacheUse::full);
   ~ProjectBuild();
   ProjectBuild(ProjectBuild&&) = delete;
 
@@ -27,6 +27,8 @@ class ProjectBuild {
 
   // Builds, and writes mlp.lock if what was chosen is new. Names nothing in the layout.
   [[nodiscard]] image::BuildResult image();
+  // Attaches the SBOM and the provenance of an image that was built here, unless it has them.
+  void attest(const image::BuildResult& result, const std::string& name);
   [[nodiscard]] image::BuildResult environment();
 
   // The checked-out commit's first 12 characters, or empty if there is none or files differ from

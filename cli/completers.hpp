@@ -14,7 +14,7 @@ std::vector<Candidate> complete_commands(Session&);
 std::vector<Candidate> complete_shells(Session&);
 std::vector<Candidate> complete_datasets(Session&);
 std::vector<Candidate> complete_versions(Session&); // of datasets
-std::vector<Candidate> complete_images(Session&); // local ones
+std::vector<Candidate> complete_images(Session&);   // local ones
 std::vector<Candidate> complete_remotes(Session&);
 std::vector<Candidate> complete_models(Session&);
 std::vector<Candidate> complete_runs(Session&);

@@ -4,6 +4,7 @@
 #include "cli/building.hpp"
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
+#include "core/config/project_file.hpp"
 
 #include <fmt/format.h>
 
@@ -51,7 +52,9 @@ Option system_option() {
 }
 
 config::ImageLock lock_environment(Session& session, bool renew) {
-  ProjectBuild build(session, declared_image(session));
+  // As the file is now: the command may have changed it.
+  const config::ProjectFile file = config::load_project_file(session.project().file());
+  ProjectBuild build(session, file.image.value_or(config::ImageSpec{}));
   build.request().renew = renew;
   const image::BuildResult result = build.environment();
   name_image(build.layout(), session.project_file().name + ":environment",

@@ -15,8 +15,10 @@ ImageReader::ImageReader(Session& session, std::string_view name)
   image::Document document = open_.source->root();
   if (image::is_index(document.descriptor.media_type)) {
     const std::string what = fmt::format("'{}'", printable(name));
-    document = open_.source->document(
-        image::choose_platform(image::parse_index(document.text, what), platform, what));
+    const image::Index index = image::parse_index(document.text, what);
+    for (const image::Descriptor& entry : index.manifests)
+      if (entry.platform && entry.platform->os != "unknown") platforms_.push_back(*entry.platform);
+    document = open_.source->document(image::choose_platform(index, platform, what));
   }
   const image::Manifest manifest =
       image::parse_manifest(document.text, document.descriptor.digest.text());
@@ -35,16 +37,11 @@ const image::Layout& ImageReader::with_layers(std::size_t first) {
 }
 
 std::optional<std::string> ImageReader::attached(std::string_view artifact_type) {
-  std::optional<image::Descriptor> found;
-  for (const image::Descriptor& referrer : open_.source->referrers(image_.descriptor.digest))
-    if (referrer.artifact_type == artifact_type && (!found || found->digest < referrer.digest))
-      found = referrer;
-  if (!found) return std::nullopt;
-  const std::string what = fmt::format("artifact '{}'", found->digest.text());
-  const image::Manifest manifest = image::parse_manifest(open_.source->document(*found).text, what);
-  for (const image::Descriptor& layer : manifest.layers)
-    open_.source->ensure(layer, no_progress());
-  return image::artifact_document(open_.source->layout(), manifest, what);
+  return image::attached(*open_.source, image_.descriptor.digest, artifact_type);
+}
+
+std::vector<image::Descriptor> ImageReader::referrers() {
+  return open_.source->referrers(image_.descriptor.digest);
 }
 
 } // namespace mlp

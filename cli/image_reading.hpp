@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace mlp {
 
@@ -19,6 +20,11 @@ class ImageReader {
 
   [[nodiscard]] const std::string& name() const noexcept { return open_.name; }
   [[nodiscard]] const image::Image& image() const noexcept { return image_; }
+  // Those of its index, if it has one.
+  [[nodiscard]] const std::vector<image::Platform>& platforms() const noexcept {
+    return platforms_;
+  }
+  [[nodiscard]] std::vector<image::Descriptor> referrers();
   // With the layers from the `first` on.
   [[nodiscard]] const image::Layout& with_layers(std::size_t first = 0);
   // The document of the artifact of that type beside the image; the last by digest. nullopt if
@@ -30,6 +36,7 @@ class ImageReader {
   TemporaryDirectory folder_;
   OpenImage open_;
   image::Image image_;
+  std::vector<image::Platform> platforms_;
 };
 
 } // namespace mlp

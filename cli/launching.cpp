@@ -1,6 +1,7 @@
 // From a spec to a run that has ended.
 #include "cli/launching.hpp"
 
+#include "cli/building.hpp"
 #include "cli/follow.hpp"
 #include "cli/pinning.hpp"
 #include "cli/runs.hpp"
@@ -9,6 +10,7 @@
 #include "core/base/ids.hpp"
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
+#include "core/config/lock_file.hpp"
 #include "core/config/project.hpp"
 #include "core/config/project_file.hpp"
 #include "core/config/settings.hpp"
@@ -23,6 +25,11 @@
 #include <iterator>
 
 namespace mlp {
+
+Option no_image_option() {
+  return {.name = "--no-image",
+          .help = "run with this machine's own programs, not in mlp.yaml's image"};
+}
 
 std::map<std::string, std::string> overrides_of(Session& session) {
   std::map<std::string, std::string> out;
@@ -47,6 +54,25 @@ void check_secrets(Session& session, const std::vector<config::SecretUse>& uses,
   if (!by_name_only) (void)job::resolve_secrets(uses, store);
 }
 
+namespace {
+
+// The image that programs of the task run in, built if it is not there; empty: this machine's own
+// programs are used.
+std::string environment_of(Session& session, const config::Task& task, bool dry_run) {
+  const auto& declared = session.project_file().image;
+  if (!declared || task.trainer || session.arguments().has("--no-image")) return "";
+  if (dry_run) { // nothing is built
+    const auto lock = config::load_lock_file(session.project()).image;
+    return lock && lock->environment ? lock->environment->text() : "";
+  }
+  ProjectBuild build(session, *declared);
+  const image::Descriptor environment = build.environment().environment.descriptor;
+  name_image(build.layout(), session.project_file().name + ":environment", environment);
+  return environment.digest.text();
+}
+
+} // namespace
+
 track::RunSpec new_run_spec(Session& session, const config::Task& task, bool dry_run) {
   check_secrets(session, task.secrets, dry_run);
   track::RunSpec spec;
@@ -66,6 +92,7 @@ track::RunSpec new_run_spec(Session& session, const config::Task& task, bool dry
   for (const config::SecretUse& use : task.secrets)
     spec.environment.push_back(use.name);
   spec.num_nodes = task.num_nodes;
+  spec.image = environment_of(session, task, dry_run);
   spec.datasets = pinned_datasets(session, task.data, dry_run);
   if (dry_run) spec.source = track::source_state(session.project().root);
   return spec;
@@ -88,6 +115,7 @@ void show_plan(Session& session, job::Backend& backend, const track::RunSpec& sp
   std::string text =
       fmt::format("would run task '{}' on this machine:\n  {}", spec.task, submitted);
   if (!spec.command.empty()) text += fmt::format("which runs:\n  {}\n", trim(spec.command));
+  if (!spec.image.empty()) text += fmt::format("in the image {}\n", spec.image);
   for (const auto& [name, value] : spec.params)
     text += fmt::format("param {} = {}\n", name, value);
   for (const track::DatasetUse& use : spec.datasets)

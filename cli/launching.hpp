@@ -22,6 +22,9 @@ namespace mlp {
 void check_secrets(Session& session, const std::vector<config::SecretUse>& uses,
                    bool by_name_only = false);
 
+// --no-image
+[[nodiscard]] Option no_image_option();
+
 // A spec with who, when, where and --name filled in. `task` is resolved.
 [[nodiscard]] track::RunSpec new_run_spec(Session& session, const config::Task& task, bool dry_run);
 

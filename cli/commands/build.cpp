@@ -1,6 +1,8 @@
 // `mlp build`: the project's image, from mlp.yaml.
 #include "cli/building.hpp"
 #include "cli/data.hpp"
+#include "cli/image_differences.hpp"
+#include "cli/images.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
@@ -16,6 +18,8 @@
 namespace mlp {
 
 namespace {
+
+constexpr std::size_t most_files = 10000; // of what differs
 
 // As --build-arg NAME=VALUE; NAME alone is that of the environment, as docker has it.
 void take_build_args(Session& session, config::ImageSpec& spec) {
@@ -50,6 +54,32 @@ Json step_records(const ProjectBuild& build) {
   return out;
 }
 
+// Builds it again from nothing, and compares.
+void verify(Session& session, config::ImageSpec spec) {
+  ProjectBuild build(session, std::move(spec), ProjectBuild::CacheUse::off);
+  const std::vector<std::string> names = names_of(session, build);
+  const image::NamedImage named = local_image(build.layout(), names.front());
+  const image::Image known = image::load_image(build.layout(), named.manifest);
+  build.request().locked = true;
+  const image::Image again = build.image().image;
+  const image::ImageDiff diff = image::diff_images(build.layout(), known, build.layout(), again,
+                                                   most_files, session.stop_token());
+  const bool same = known.descriptor.digest == again.descriptor.digest;
+  Json record = diff_json(diff);
+  record["name"] = named.name;
+  record["image"] = known.descriptor.digest.text();
+  record["rebuilt"] = again.descriptor.digest.text();
+  record["reproduced"] = same;
+  session.output().emit(
+      std::move(record),
+      TextView{same
+                   ? fmt::format("{}: reproduced, {}\n", named.name, known.descriptor.digest.text())
+                   : fmt::format("{}: not reproduced: {} was built, {} comes out now\n{}",
+                                 named.name, known.descriptor.digest.short_hex(),
+                                 again.descriptor.digest.short_hex(), diff_text(diff))});
+  if (!same) session.set_verdict(ErrorKind::integrity);
+}
+
 void run(Session& session) {
   const auto start = std::chrono::steady_clock::now();
   const Arguments& arguments = session.arguments();
@@ -60,7 +90,10 @@ void run(Session& session) {
     spec = declared_image(session);
   take_build_args(session, spec);
   const bool has_stages = !spec.dockerfile.empty();
-  ProjectBuild build(session, std::move(spec), arguments.has("--no-cache"));
+  if (arguments.has("--verify")) return verify(session, std::move(spec));
+  using Use = ProjectBuild::CacheUse;
+  ProjectBuild build(session, std::move(spec),
+                     arguments.has("--no-cache") ? Use::renew : Use::full);
   image::BuildRequest& request = build.request();
   request.locked = arguments.has("--locked");
   request.target = arguments.get("--target").value_or("");
@@ -70,6 +103,7 @@ void run(Session& session) {
   const std::vector<std::string> names = names_of(session, build);
   for (const std::string& name : names)
     name_image(build.layout(), name, result.image.descriptor);
+  build.attest(result, names.front());
   std::uint64_t bytes = 0;
   for (const image::Descriptor& layer : result.image.manifest.layers)
     bytes += layer.size;
@@ -98,7 +132,7 @@ extern const Command build_command;
 const Command build_command = {
     .path = "build",
     .summary = "build the project's image from mlp.yaml",
-    .category = Category::training,
+    .category = Category::images,
     .options = {{.name = "--tag",
                  .value = "NAME[:TAG]",
                  .help = "name of the image; default: the project's, with tags latest and the "
@@ -111,12 +145,17 @@ const Command build_command = {
                  .letter = 'f'},
                 {.name = "--locked", .help = "fail rather than choose a base or a package anew"},
                 {.name = "--no-cache", .help = "make every layer anew"},
+                {.name = "--verify",
+                 .help = "change nothing: build again from nothing what mlp.lock pins, and list in "
+                         "what the image differs"},
                 {.name = "--target", .value = "STAGE", .help = "a stage of the Dockerfile"},
                 {.name = "--build-arg",
                  .value = "NAME=VALUE",
                  .help = "value of an ARG of the Dockerfile",
-                 .repeated = true}},
+                 .repeated = true},
+                plain_http_option()},
     .examples = {{"mlp build", "the image, named by the project and the commit"},
+                 {"mlp build --verify", "is the image what its sources say?"},
                  {"mlp build --locked -t digits:v1", "in CI: exactly what mlp.lock pins"}},
     .run = run};
 

@@ -49,7 +49,7 @@ extern const Command env_add_command;
 const Command env_add_command = {
     .path = "env add",
     .summary = "add packages to the project's environment",
-    .category = Category::training,
+    .category = Category::images,
     .arguments = {{.name = "PACKAGE",
                    .help = "as pip takes it (numpy, 'torch>=2'), or with --system a package of the "
                            "distribution",

@@ -31,7 +31,7 @@ extern const Command env_lock_command;
 const Command env_lock_command = {
     .path = "env lock",
     .summary = "choose the newest base and packages that mlp.yaml allows, and pin them",
-    .category = Category::training,
+    .category = Category::images,
     .options = {{.name = "--check", .help = "change nothing; fail if mlp.lock is not current"}},
     .examples = {{"mlp env lock", "bring the environment up to date"},
                  {"mlp env lock --check", "in CI: is mlp.lock committed with mlp.yaml?"}},

@@ -53,7 +53,7 @@ void run(Session& session) {
 extern const Command env_ls_command;
 const Command env_ls_command = {.path = "env ls",
                                 .summary = "list the packages of the project's environment",
-                                .category = Category::training,
+                                .category = Category::images,
                                 .examples = {{"mlp env ls", "each with its version"}},
                                 .run = run};
 

@@ -56,7 +56,7 @@ extern const Command env_rm_command;
 const Command env_rm_command = {
     .path = "env rm",
     .summary = "remove packages from the project's environment",
-    .category = Category::training,
+    .category = Category::images,
     .arguments = {{.name = "PACKAGE",
                    .help = "as mlp.yaml has it",
                    .repeated = true,

@@ -64,7 +64,7 @@ void run(Session& session) {
 extern const Command env_show_command;
 const Command env_show_command = {.path = "env show",
                                   .summary = "show what the project's environment is made of",
-                                  .category = Category::training,
+                                  .category = Category::images,
                                   .examples = {{"mlp env show", "base, digests, sizes"}},
                                   .run = run};
 

@@ -58,10 +58,11 @@ void run(Session& session) {
                    {"removed_layers", layers.layers},
                    {"removed_layer_bytes", layers.bytes},
                    {"dry_run", dry_run}}),
-      TextView{fmt::format("{} {} blobs ({}), {} kept; {} unpacked layers ({})\n",
+      TextView{fmt::format("{} {} blob{} ({}), {} kept; {} unpacked layer{} ({})\n",
                            dry_run ? "would remove" : "removed", format_count(garbage.blobs),
-                           format_bytes(garbage.bytes), format_count(garbage.kept),
-                           format_count(layers.layers), format_bytes(layers.bytes))});
+                           garbage.blobs == 1 ? "" : "s", format_bytes(garbage.bytes),
+                           format_count(garbage.kept), format_count(layers.layers),
+                           layers.layers == 1 ? "" : "s", format_bytes(layers.bytes))});
 }
 
 } // namespace

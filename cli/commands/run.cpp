@@ -140,6 +140,7 @@ const Command run_command = {
           .complete = complete_run_per},
          {.name = "--max-duration", .value = "TIME", .help = "stop it after that, such as 2h"},
          {.name = "--restarts", .value = "N", .help = "start it again up to N times when it fails"},
+         no_image_option(),
          dry_run_option()},
     .examples = {{"mlp run python train.py --lr 0.1", "everything after COMMAND is its own"},
                  {"mlp run -p lr=0.1 --data digits -- python train.py '--lr=${params.lr}'",

@@ -146,6 +146,7 @@ const Command sweep_run_command = {
                  .value = "MODEL",
                  .help = "register the best trial's model under this name",
                  .complete = complete_models},
+                no_image_option(),
                 {.name = "--no-register", .help = "register no model"},
                 dry_run_option()},
     .examples = {{"mlp sweep run", "the only sweep of mlp.yaml, to its end"},

@@ -141,6 +141,7 @@ const Command train_command = {
                  .value = "MODEL",
                  .help = "register the model under this name",
                  .complete = complete_models},
+                no_image_option(),
                 {.name = "--no-register", .help = "register no model"},
                 dry_run_option()},
     .examples = {{"mlp train", "run the task 'train' and wait for its end"},

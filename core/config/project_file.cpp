@@ -44,19 +44,20 @@ Error trainer_error(const Reader& reader, const YamlNode& trainer,
   return reader.error(node->position, fmt::format("'{}' {}", key, problem.message));
 }
 
+bool is_secret_name(std::string_view name) {
+  return !name.empty() && name.size() <= 128 && !(name[0] >= '0' && name[0] <= '9') &&
+         std::ranges::all_of(name, [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '_';
+         });
+}
+
 // Whether there is such a secret is known where the task is run.
 void check_secrets(const Reader& reader, const YamlNode& node, const Task& task) {
-  const auto is_variable = [](std::string_view name) {
-    return !name.empty() && name.size() <= 128 && !(name[0] >= '0' && name[0] <= '9') &&
-           std::ranges::all_of(name, [](char c) {
-             return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                    c == '_';
-           });
-  };
   for (std::size_t i = 0; i < task.secrets.size(); ++i) {
     const std::string& name = task.secrets[i].name;
     const Position at = node.find("secrets")->items[i].position;
-    if (!is_variable(name) || name.starts_with("MLP_"))
+    if (!is_secret_name(name) || name.starts_with("MLP_"))
       throw reader.error(at, fmt::format("'{}' is no name for a secret", printable(name)))
           .with_hint("a secret is named, never its value; see: mlp secret ls");
     if (task.env.contains(name))
@@ -104,6 +105,25 @@ Task read_task(Reader& reader, const std::string& name, const YamlNode& node,
               fmt::format("the built-in trainer starts its processes itself: '{}' must be 1", key))
           .with_hint("say 'devices: all' or a number of devices under 'trainer:'");
   return task;
+}
+
+// A Dockerfile says all by itself; secrets are for files below /run/secrets.
+void check_image(const ProjectFile& file) {
+  if (!file.image) return;
+  const ImageSpec& image = *file.image;
+  const YamlNode* node = file.document->root().find("image");
+  if (!image.dockerfile.empty())
+    for (const YamlEntry& entry : node->entries)
+      if (entry.key != "dockerfile" && entry.key != "build_args" && entry.key != "labels")
+        throw file.document->error_at(
+            entry.key_position,
+            fmt::format("'{}' beside 'dockerfile', which says it itself", entry.key));
+  for (std::size_t i = 0; i < image.secrets.size(); ++i)
+    if (!is_secret_name(image.secrets[i]))
+      throw file.error_at({"image", "secrets", std::to_string(i)},
+                          fmt::format("'{}' is no name for a secret", printable(image.secrets[i])));
+  if (!image.workdir.empty() && !image.workdir.starts_with('/'))
+    throw file.error_at({"image", "workdir"}, "'workdir' must begin with '/'");
 }
 
 // A reference among the names is left for resolve_task(), which sees what it stands for.
@@ -190,6 +210,7 @@ ProjectFile parse_project_file(std::string text, std::string name) {
                                      file.document->name(), position.line, position.column, key));
   fill_replica_counts(file);
   check_references(file);
+  check_image(file);
   check_sweeps(file);
   return file;
 }

@@ -25,28 +25,25 @@ Descriptor attach(Layout& layout, const Descriptor& subject, std::string_view ar
   return out;
 }
 
-std::optional<std::string> attached(const Layout& layout, const Digest& subject,
+std::optional<std::string> attached(ImageSource& source, const Digest& subject,
                                     std::string_view artifact_type) {
   std::optional<Descriptor> found;
-  for (const Descriptor& referrer : layout.referrers(subject))
+  for (const Descriptor& referrer : source.referrers(subject))
     if (referrer.artifact_type == artifact_type && (!found || found->digest < referrer.digest))
       found = referrer;
   if (!found) return std::nullopt;
   const std::string what = fmt::format("artifact '{}'", found->digest.text());
-  return artifact_document(layout, parse_manifest(layout.read(found->digest), what), what);
-}
-
-std::string artifact_document(const Layout& layout, const Manifest& manifest,
-                              std::string_view what) {
+  const Manifest manifest = parse_manifest(source.document(*found).text, what);
   if (manifest.layers.size() != 1)
     throw Error(ErrorKind::integrity,
                 fmt::format("{} has {} layers, and should have 1", what, manifest.layers.size()));
-  const Digest& digest = manifest.layers.front().digest;
-  std::string text = read_file(layout.blob_path(digest), max_artifact);
-  if (sha256(text) != digest)
-    throw Error(
-        ErrorKind::integrity,
-        fmt::format("the document of {} is damaged: its digest is not {}", what, digest.text()));
+  const Descriptor& layer = manifest.layers.front();
+  source.ensure(layer, no_progress());
+  std::string text = read_file(source.layout().blob_path(layer.digest), max_artifact);
+  if (sha256(text) != layer.digest)
+    throw Error(ErrorKind::integrity,
+                fmt::format("the document of {} is damaged: its digest is not {}", what,
+                            layer.digest.text()));
   return text;
 }
 

@@ -3,7 +3,7 @@
 // Source: OCI Image Format Specification 1.1, manifest.md ("Guidelines for Artifact Usage").
 #pragma once
 
-#include "core/image/layout.hpp"
+#include "core/image/transfer.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -23,14 +23,9 @@ inline constexpr std::uint64_t max_artifact = 64u << 20;
 Descriptor attach(Layout& layout, const Descriptor& subject, std::string_view artifact_type,
                   std::string_view document, const Annotations& annotations = {});
 
-// The document of the last such artifact in the index, in the order of digests; nullopt for none.
-// Throws Error(integrity) for one that is damaged or has not one layer.
-[[nodiscard]] std::optional<std::string> attached(const Layout& layout, const Digest& subject,
+// The document of such an artifact beside the image, the last by digest; nullopt for none. Blocks
+// as the source does. Throws Error(integrity) for one that is damaged or has not one layer.
+[[nodiscard]] std::optional<std::string> attached(ImageSource& source, const Digest& subject,
                                                   std::string_view artifact_type);
-
-// The one layer of an artifact's manifest, which has to be in the layout. Throws Error: not_found,
-// integrity.
-[[nodiscard]] std::string artifact_document(const Layout& layout, const Manifest& manifest,
-                                            std::string_view what);
 
 } // namespace mlp::image

@@ -15,7 +15,7 @@ fs::path LayerCache::path_of(std::string_view key) const {
 }
 
 std::optional<LayerCache::Known> LayerCache::find(std::string_view key) const {
-  if (!reads_) return std::nullopt;
+  if (use_ != Use::full) return std::nullopt;
   const fs::path path = path_of(key);
   const auto text = read_file_if_exists(path, most_bytes);
   if (!text) return std::nullopt;
@@ -39,6 +39,7 @@ std::optional<LayerCache::Known> LayerCache::find(std::string_view key) const {
 }
 
 void LayerCache::put(std::string_view key, const std::optional<Layer>& layer) {
+  if (use_ == Use::off) return;
   make_directories(folder_);
   const Json json = layer ? json_object({{"digest", layer->descriptor.digest.text()},
                                          {"diff_id", layer->diff_id.text()},

@@ -14,9 +14,10 @@ namespace mlp::image {
 class LayerCache {
  public:
   // `folder` is made with the first entry. Layers are in `layout`, which may have lost them.
-  // `reads` false: nothing is known, and all is written anew.
-  LayerCache(fs::path folder, const Layout& layout, bool reads = true)
-      : folder_(std::move(folder)), layout_(layout), reads_(reads) {}
+  // renew: nothing is known, and all is written anew. off: nothing is written either.
+  enum class Use { full, renew, off };
+  LayerCache(fs::path folder, const Layout& layout, Use use = Use::full)
+      : folder_(std::move(folder)), layout_(layout), use_(use) {}
 
   // `key` is any text; its digest names the file. nullopt if it is not known, or its blob is gone.
   // An empty layer (nothing was changed) has no descriptor.
@@ -30,7 +31,7 @@ class LayerCache {
   [[nodiscard]] fs::path path_of(std::string_view key) const;
   fs::path folder_;
   const Layout& layout_;
-  bool reads_;
+  Use use_;
 };
 
 } // namespace mlp::image

@@ -57,6 +57,15 @@ Json checksum(std::string_view algorithm, std::string_view value) {
   return json_object({{"algorithm", algorithm}, {"checksumValue", value}});
 }
 
+// "Name <mail>" as the specification writes it: "Name (mail)".
+std::string with_mail(std::string text) {
+  const std::size_t open = text.rfind(" <");
+  if (open == std::string::npos || !text.ends_with('>')) return text;
+  text[open + 1] = '(';
+  text.back() = ')';
+  return text;
+}
+
 Json purl_reference(std::string_view purl) {
   Json all = json_array();
   all.push_back(json_object({{"referenceCategory", "PACKAGE-MANAGER"},
@@ -99,9 +108,8 @@ Json package_of(const Package& package, std::string_view id) {
   Json out = bare_package(id, package.name);
   const bool debian = package.kind == Package::Kind::debian;
   out["versionInfo"] = package.version;
-  // A supplier with characters that part a name and a mail would be read as another.
   if (!package.maintainer.empty() && debian)
-    out["supplier"] = "Organization: " + package.maintainer;
+    out["supplier"] = "Organization: " + with_mail(package.maintainer);
   out["externalRefs"] = purl_reference(package.purl);
   out["sourceInfo"] = package.source.empty()
                           ? fmt::format("from /{}", package.path)

@@ -30,6 +30,8 @@ printf 'Name: numpy\nVersion: 1.26.4\nLicense: BSD-3-Clause\n' \
   >next/opt/numpy-1.26.4.dist-info/METADATA
 : >next/data/.wh.go
 : >next/opt/.wh.six-1.16.0.dist-info
+mkdir -p next/models/digits
+echo 1 >next/models/digits/weights
 printf 'new \033[31m\n' >next/data/"$(printf 'red\033[31m')"
 layer next
 
@@ -57,6 +59,8 @@ contains "$out" 'added    workdir "/app"'
 contains "$out" "layers: 1 shared, 0 only in the first, 1 only in the second"
 contains "$out" "removed  /data/go"
 contains "$out" 'added    /data/red\x1b[31m'
+contains "$out" "added    /models/  (and 2 in it)"
+lacks "$out" /models/digits
 lacks "$out" /data/keep
 lacks "$out" "$(printf '\033')"
 expect_exit 0 mlp image diff oci:images:two oci:images:one --json

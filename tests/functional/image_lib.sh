@@ -62,3 +62,25 @@ make_image() {
     {"org.opencontainers.image.ref.name": $n}}]' "$layout/index.json" >"$layout/part"
   mv "$layout/part" "$layout/index.json"
 }
+
+# as_nobody COMMAND...
+as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+
+# make_base FOLDER: an OCI layout with one image, a small system for builds. The same bytes every
+# time.
+make_base() {
+  local name root=$TEST_DIR/base-root
+  busybox_root "$root"
+  mkdir -p "$root"/{tmp,root,proc,dev,sys,run,usr/bin,var/log} "$1"
+  chmod 1777 "$root/tmp"
+  for name in chmod cp date echo env false find head ln sort tar test tr; do
+    ln -sf busybox "$root/bin/$name"
+  done
+  printf 'root:x:0:0:root:/root:/bin/sh\nada:x:1000:1000:Ada:/home/ada:/bin/sh\n' >"$root/etc/passwd"
+  printf 'root:x:0:\nada:x:1000:\n' >"$root/etc/group"
+  echo welcome >"$root/etc/motd"
+  tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@1600000000 -C "$root" \
+    -cf "$TEST_DIR/base.tar" .
+  make_image "$1" base '{"Env": ["PATH=/usr/bin:/bin"], "Cmd": ["/bin/sh"]}' "$TEST_DIR/base.tar"
+  rm -r "$root" "$TEST_DIR/base.tar"
+}

@@ -279,8 +279,7 @@ TEST_CASE("keys without effect are noted, with their place") {
                                               "    run: make\n"
                                               "    matrix: {seed: [1, 2]}\n");
   CHECK(file.notes ==
-        std::vector<std::string>{"mlp.yaml:2:1: 'image' has no effect in this version",
-                                 "mlp.yaml:6:5: 'matrix' has no effect in this version"});
+        std::vector<std::string>{"mlp.yaml:6:5: 'matrix' has no effect in this version"});
   CHECK(parse_project_file("name: t\n").notes.empty());
 }
 
@@ -300,4 +299,19 @@ TEST_CASE("a task names its secrets, as variables or files", "[config]") {
   CHECK(message_of(task("[PLAIN]")).find("stands in 'env' too") != std::string::npos);
   CHECK(message_of(task("[{file: true}]")).find("key 'name' is missing here") != std::string::npos);
   CHECK(message_of(task("[{name: A, value: x}]")).find("unknown key 'value'") != std::string::npos);
+}
+
+TEST_CASE("an image says all itself, or a Dockerfile does", "[config]") {
+  const auto problem = [](const std::string& image) -> std::string {
+    try {
+      static_cast<void>(parse_project_file("name: t\nimage: " + image + "\n"));
+    } catch (const Error& error) {
+      return error.message();
+    }
+    return {};
+  };
+  CHECK(problem("{dockerfile: Dockerfile, build_args: {A: b}, labels: {x: y}}").empty());
+  CHECK_THAT(problem("{dockerfile: Dockerfile, base: debian}"), Catch::Contains("'base' beside"));
+  CHECK_THAT(problem("{secrets: [../x]}"), Catch::Contains("no name for a secret"));
+  CHECK_THAT(problem("{workdir: app}"), Catch::Contains("begin with '/'"));
 }
