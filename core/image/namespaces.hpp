@@ -7,8 +7,8 @@
 namespace mlp::image {
 
 // Enters new user, IPC and UTS namespaces, and a network namespace of its own unless `network`; the
-// next child is the first process of a new PID namespace. This process is then the given user there,
-// and still sees the host's files. Throws Error(denied) with the remedy. One thread only.
+// next child is the first process of a new PID namespace. This process is then the given user
+// there, and still sees the host's files. Throws Error(denied) with the remedy. One thread only.
 void enter_namespaces(const ContainerUser& user, bool network);
 
 // Brings the loopback interface of a new network namespace up.

@@ -132,6 +132,10 @@ class Root {
     for (const char* folder : {"dev", "proc", "sys", "tmp"})
       make_folder(fmt::format("points/{}", folder));
     ::chmod("points/tmp", 01777);
+    if (spec_.read_only) { // it could not be made later
+      std::error_code ignored;
+      fs::create_directories("points" + spec_.workdir, ignored);
+    }
     for (const Addition& addition : additions_) {
       const fs::path point = "points" + addition.target;
       std::error_code code;
@@ -312,6 +316,7 @@ ContainerSpec with_real_paths(ContainerSpec spec) {
     spec.upper = real_path(spec.upper, "while opening the folder of changes");
     spec.work = real_path(spec.work, "while opening the overlay's work folder");
   }
+  spec.workdir = fs::path(spec.workdir).lexically_normal().native(); // no "..": it is the image's
   for (BindMount& mount : spec.mounts) {
     mount.source = real_path(mount.source, fmt::format("while mounting it at '{}'", mount.target));
     mount.target = fs::path(mount.target).lexically_normal().native();

@@ -36,7 +36,7 @@ make_image layout base:latest '{"Cmd": ["/bin/true"]}' base.tar
 exec $runtime run --bundle $folder/bundle bench-\$\$
 END
     chmod +x "run-$runtime"
-    echo "$folder/run-$runtime"
+    if "./run-$runtime" >/dev/null 2>&1; then echo "$folder/run-$runtime"; fi
   done
 } >commands
 "$TIMER" "$rounds" commands >"$folder/times"

@@ -2,7 +2,7 @@
 # Programs in containers of our own: isolation, changes, signals, exit codes, and that nothing is
 # left; as root and as an ordinary user.
 . "$(dirname "$0")/lib.sh"
-. "$(dirname "$0")/image_lib.sh"
+. "$MLP_SOURCE/tests/functional/image_lib.sh"
 
 chmod 755 "$TEST_DIR"
 busybox_root base
@@ -122,8 +122,9 @@ in"
 
   # Signals arrive, orphans are reaped, and the death of the outer process is that of all.
   spec spec . sh -c 'trap "echo got; exit 5" TERM; echo ready; while :; do sleep 0.05; done'
+  rm -f signals
   "${as[@]}" "$MLP" __container spec.json >signals &
-  until grep -q ready signals; do sleep 0.02; done
+  until grep -qs ready signals; do sleep 0.02; done
   kill -TERM $!
   code=0
   wait $! || code=$?
@@ -134,8 +135,9 @@ in"
 
   marker=34567$((RANDOM % 1000))
   spec spec . sh -c "setsid sleep $marker & nohup sleep $marker & sleep 0.2; echo ready; sleep $marker"
+  rm -f started
   "${as[@]}" "$MLP" __container spec.json >started 2>&1 &
-  until grep -q ready started; do sleep 0.02; done
+  until grep -qs ready started; do sleep 0.02; done
   pgrep -f "sleep $marker\$" >/dev/null || fail "the processes are not there"
   kill -9 $!
   wait $! 2>/dev/null || true
