@@ -34,7 +34,8 @@ struct Argument {
   bool required = true;
   bool repeated = false; // takes all that follow; last argument only
   Completer complete = nullptr;
-  bool verbatim = false; // repeated: from its first word on, nothing is an option of ours
+  // Repeated: nothing is an option of ours from its first word on, nor behind the argument before.
+  bool verbatim = false;
 };
 
 struct Option {

@@ -116,6 +116,9 @@ OpenImage open_image(Session& session, const image::ImageName& name, const fs::p
     if (auto store = find_images(session))
       if (const auto found = image::find_image(*store, name.name))
         return from_layout(std::move(store), *found);
+    session.output().status(fmt::format("no local image '{}': asking the registry for '{}'",
+                                        printable(name.name),
+                                        image::parse_reference(name.name).text()));
     return open_remote_image(session, name.name, staging);
   case image::Transport::registry:
     return open_remote_image(session, name.name, staging);

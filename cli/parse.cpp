@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <charconv>
 #include <stdexcept>
+#include <utility>
 
 namespace mlp {
 
@@ -229,9 +230,10 @@ ParsedLine find_line(WordReader& reader) {
 
 void take_arguments(WordReader& reader, const Command& command, Arguments& out) {
   bool options_ended = false;
+  bool may_part = false; // "--" here parts what is ours from a program's words
   std::size_t position = 0;
   while (!reader.done()) {
-    if (!options_ended && reader.word() == "--") {
+    if ((!options_ended || std::exchange(may_part, false)) && reader.word() == "--") {
       reader.take_word();
       options_ended = true;
     } else if (!options_ended && reader.at_option()) {
@@ -240,7 +242,11 @@ void take_arguments(WordReader& reader, const Command& command, Arguments& out) 
       const Argument& argument = command.arguments[position];
       out.values[std::string(argument.name)].push_back(reader.take_word());
       if (!argument.repeated) ++position;
-      options_ended = options_ended || argument.verbatim;
+      // As docker has it: behind the image's name all words are those of the program.
+      const bool program_next =
+          position < command.arguments.size() && command.arguments[position].verbatim;
+      may_part = program_next && !options_ended && !argument.verbatim;
+      options_ended = options_ended || program_next;
     } else {
       throw Error(ErrorKind::usage,
                   fmt::format("unexpected argument '{}'", printable(reader.word())))

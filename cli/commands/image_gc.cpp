@@ -3,8 +3,12 @@
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
 #include "core/config/settings.hpp"
+#include "core/image/unpack.hpp"
 
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
 
 namespace mlp {
 
@@ -22,20 +26,43 @@ std::chrono::seconds least_age(Session& session) {
   return std::chrono::ceil<std::chrono::seconds>(*age);
 }
 
+// What containers of a user's projects need is not known here, only when it was last asked for.
+constexpr std::chrono::seconds layers_age = std::chrono::hours(24 * 30);
+
+image::UnpackedLayers::Garbage clean_layers(Session& session, const image::Layout* store,
+                                            std::chrono::seconds age, bool dry_run) {
+  std::set<Digest> needed;
+  if (store != nullptr)
+    for (const image::Descriptor& entry : store->index().manifests) {
+      try {
+        for (const Digest& diff_id : image::load_image(*store, entry).config.diff_ids)
+          needed.insert(diff_id);
+      } catch (const Error&) { // no image of this machine: an SBOM, another platform's
+      }
+    }
+  image::UnpackedLayers layers(image::UnpackedLayers::user_folder());
+  return layers.gc(needed, std::max(age, layers_age), dry_run, session.stop_token());
+}
+
 void run(Session& session) {
   const bool dry_run = session.arguments().has("--dry-run");
   const std::chrono::seconds age = least_age(session);
   image::Layout::Garbage garbage;
-  if (const auto store = find_images(session))
-    garbage = store->gc(age, dry_run, session.stop_token());
+  const auto store = find_images(session);
+  if (store) garbage = store->gc(age, dry_run, session.stop_token());
+  const auto layers = clean_layers(session, store.get(), age, dry_run);
   session.output().emit(
       json_object({{"removed_blobs", garbage.blobs},
                    {"removed_bytes", garbage.bytes},
                    {"kept_blobs", garbage.kept},
+                   {"removed_layers", layers.layers},
+                   {"removed_layer_bytes", layers.bytes},
                    {"dry_run", dry_run}}),
-      TextView{fmt::format("{} {} blobs ({}), {} kept\n", dry_run ? "would remove" : "removed",
-                           format_count(garbage.blobs), format_bytes(garbage.bytes),
-                           format_count(garbage.kept))});
+      TextView{fmt::format("{} {} blob{} ({}), {} kept; {} unpacked layer{} ({})\n",
+                           dry_run ? "would remove" : "removed", format_count(garbage.blobs),
+                           garbage.blobs == 1 ? "" : "s", format_bytes(garbage.bytes),
+                           format_count(garbage.kept), format_count(layers.layers),
+                           layers.layers == 1 ? "" : "s", format_bytes(layers.bytes))});
 }
 
 } // namespace

@@ -28,10 +28,10 @@ enum class ArchiveFormat { oci, docker };
 [[nodiscard]] NamedImage choose_archived(const std::vector<NamedImage>& images,
                                          std::string_view name, const fs::path& file);
 
-// Writes the image, with its referrers in the format of OCI, to a file that appears whole or not at
-// all. The same image and name give the same bytes. `name` may be empty. For ArchiveFormat::docker
-// the image is one of this machine's platform. Throws Error: not_found and integrity for blobs of
-// the layout, conflict if the file is there and `replace` is false, failed, interrupted.
+// Writes the image, without its referrers, to a file that appears whole or not at all. The same
+// image and name give the same bytes. `name` may be empty. For ArchiveFormat::docker the image is
+// one of this machine's platform. Throws Error: not_found and integrity for blobs of the layout,
+// conflict if the file is there and `replace` is false, failed, interrupted.
 void write_archive(const Layout& layout, const Descriptor& image, const std::string& name,
                    const fs::path& file, ArchiveFormat format, bool replace, Progress& progress,
                    const std::stop_token& stop);

@@ -62,6 +62,7 @@ class Archive {
     if (entry.kind == TarEntry::Kind::link) links_[entry.path] = joined(entry.path, entry.target);
     if (entry.kind == TarEntry::Kind::hard_link) links_[entry.path] = entry.target;
     if (entry.kind != TarEntry::Kind::file) return;
+    if (entry.sparse) fail("has a file with holes"); // a few bytes would fill the disk
     std::optional<Digest> expected;
     if (entry.path.starts_with(blob_folder)) {
       const std::string hex = entry.path.substr(blob_folder.size());

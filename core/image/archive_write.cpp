@@ -24,8 +24,9 @@ class Writer {
 
   void oci(const Descriptor& image, const std::string& name) {
     Index index;
-    collect(image, index, 0);
+    index.manifests = {image};
     if (!name.empty()) index.manifests.front().annotations[std::string(ref_name_annotation)] = name;
+    collect(image, 0);
     begin();
     folder("blobs");
     folder("blobs/sha256");
@@ -59,30 +60,23 @@ class Writer {
   }
 
  private:
-  // The blobs of the image, and its referrers as entries of the index.
-  void collect(const Descriptor& entry, Index& index, unsigned depth) {
+  // The blobs of the image. What speaks of it stays behind: other tools take the one image of an
+  // archive without a name, and such an entry would be a second one.
+  void collect(const Descriptor& entry, unsigned depth) {
     if (blobs_.contains(entry.digest)) return;
     if (depth == deepest)
       throw Error(ErrorKind::integrity,
                   fmt::format("'{}' is nested too deeply", entry.digest.text()));
-    if (depth == 0) index.manifests.push_back(entry);
     const std::string document = layout_.read(entry.digest);
     blobs_[entry.digest] = document.size();
     if (is_index(entry.media_type)) {
       for (const Descriptor& child : parse_index(document, entry.digest.text()).manifests)
-        if (layout_.has(child.digest)) collect(child, index, depth + 1);
+        if (layout_.has(child.digest)) collect(child, depth + 1);
     } else {
       const Manifest manifest = parse_manifest(document, entry.digest.text());
       blobs_[manifest.config.digest] = manifest.config.size;
       for (const Descriptor& layer : manifest.layers)
         blobs_[layer.digest] = layer.size;
-    }
-    const auto [first, last] = referrers_.equal_range(entry.digest);
-    for (auto found = first; found != last; ++found) {
-      const Descriptor& referrer = found->second;
-      if (blobs_.contains(referrer.digest)) continue;
-      index.manifests.push_back(referrer);
-      collect(referrer, index, depth + 1);
     }
   }
 
@@ -151,7 +145,6 @@ class Writer {
   std::string buffer_;
   TarWriter tar_;
   std::map<Digest, std::uint64_t> blobs_; // with their sizes
-  std::multimap<Digest, Descriptor> referrers_ = layout_.referrers();
 };
 
 } // namespace

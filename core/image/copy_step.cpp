@@ -107,10 +107,13 @@ void copy(Chain& chain, Workshop& shop, Tree& tree, const Step& step, const Copy
                   fmt::format("line {}: files and heredocs in one COPY", step.line))
           .with_hint("write two");
     FolderTree files(own.path());
-    for (std::size_t i = 0; i < action.files.size(); ++i)
-      place(files, std::to_string(i),
-            into_folder ? below(target.path, action.files[i].name) : target.path, placement, placed,
-            shop.runner.stop);
+    for (std::size_t i = 0; i < action.files.size(); ++i) {
+      const std::string to = into_folder ? below(target.path, action.files[i].name) : target.path;
+      place(files, std::to_string(i), to, placement, placed, shop.runner.stop);
+      // They are written anew each time: what is in them tells whether they are the same.
+      placed[to].stamp = sha256(action.files[i].content).hex();
+      placed[to].changed = 0;
+    }
     chain.add_files(step.text, files, placed, chain.time());
     return;
   }

@@ -181,6 +181,7 @@ void Registry::fetch_blob(const Scope& scope, const Descriptor& blob, Layout& la
   if (!part) return;
   Receiver receiver(*part, blob, progress);
   receiver.take_over(stop);
+  std::uint64_t furthest = part->size();
   for (net::Retry retry(http_.options().http.retry, stop);;) {
     const std::uint64_t before = part->size();
     try {
@@ -216,7 +217,8 @@ void Registry::fetch_blob(const Scope& scope, const Descriptor& blob, Layout& la
                               blob.size, blob.digest.text()));
     } catch (const Error& error) {
       if (!may_pass(error)) throw;
-      if (part->size() > before) retry = net::Retry(http_.options().http.retry, stop);
+      if (part->size() > furthest) retry = net::Retry(http_.options().http.retry, stop);
+      furthest = std::max(furthest, part->size());
       if (!retry.again()) throw;
     }
   }
@@ -359,14 +361,15 @@ void Registry::push_blob(const Scope& scope, const Descriptor& blob, const Layou
       !upload.location.empty() && find_upload(scope, upload) ? upload.offset : 0;
   if (before == 0) begin_upload(scope, upload);
   upload.counted = before;
+  std::uint64_t furthest = upload.offset;
   for (net::Retry retry(http_.options().http.retry, stop); !upload.done;) {
-    const std::uint64_t from = upload.offset;
     Error failure(ErrorKind::failed, "");
     bool lost = false; // the session may be another than we think
     try {
       const net::HttpResponse response = send_part(scope, upload, file, blob, progress);
       if (response.ok()) {
-        if (upload.offset > from) retry = net::Retry(http_.options().http.retry, stop);
+        if (upload.offset > furthest) retry = net::Retry(http_.options().http.retry, stop);
+        furthest = std::max(furthest, upload.offset);
         continue;
       }
       failure = http_.error(
@@ -383,7 +386,10 @@ void Registry::push_blob(const Scope& scope, const Descriptor& blob, const Layou
     }
     if (!lost && !may_pass(failure)) throw failure;
     if (!retry.again()) throw failure;
-    if (!find_upload(scope, upload)) begin_upload(scope, upload);
+    if (find_upload(scope, upload)) continue;
+    // Perhaps only the last answer was lost.
+    upload.done = has_blob(scope, blob);
+    if (!upload.done) begin_upload(scope, upload);
   }
   upload.forget();
 }

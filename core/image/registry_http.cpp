@@ -35,6 +35,15 @@ std::string host_of(std::string_view origin) {
   return std::string(scheme == std::string_view::npos ? origin : origin.substr(scheme + 3));
 }
 
+// The same server, though one of the two may name the port that its scheme has anyway.
+bool is_same_origin(std::string_view a, std::string_view b) {
+  const auto bare = [](std::string_view origin) {
+    const std::string_view port = origin.starts_with("https:") ? ":443" : ":80";
+    return origin.ends_with(port) ? origin.substr(0, origin.size() - port.size()) : origin;
+  };
+  return bare(a) == bare(b);
+}
+
 bool is_redirect(unsigned status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
@@ -94,11 +103,19 @@ std::string RegistryHttp::find_base() {
   const std::string host = host_ == "docker.io" ? "registry-1.docker.io" : host_;
   if (options_.plain_http) return "http://" + host;
   if (!is_loopback(host)) return "https://" + host;
-  // A server of TLS answers a request in the clear with 400 or not at all.
-  const net::HttpResponse response =
-      client("http://" + host).send({.url = fmt::format("http://{}/v2/", host), .no_proxy = true});
-  const bool plain = response.status == 200 || response.status == 401;
-  return (plain ? "http://" : "https://") + host;
+  const std::string plain = "http://" + host, tls = "https://" + host;
+  const auto ask = [&](const std::string& origin) {
+    return client(plain).send({.url = origin + "/v2/", .no_proxy = true});
+  };
+  // A server of TLS answers a request in the clear with 400, or not at all.
+  for (net::Retry retry(options_.http.retry, options_.http.stop);;) {
+    net::HttpResponse response = ask(plain);
+    if (response.status == 400) return tls;
+    if (!response.failure) return plain;
+    const net::HttpResponse other = ask(tls);
+    if (!other.failure || !other.transient) return tls; // its certificate is judged later
+    if (!response.transient || !retry.again()) throw *std::move(response.failure);
+  }
 }
 
 const std::string& RegistryHttp::base() {
@@ -157,24 +174,26 @@ net::HttpResponse RegistryHttp::send(net::HttpRequest request, const Scope& scop
   const std::string own = base();
   net::RetryPolicy policy = options_.http.retry;
   if (repeat == Repeat::no) policy.attempts = 1;
-  bool asked_again = false;
+  unsigned refusals = 0; // since the last pause
   unsigned redirects = 0;
   for (net::Retry retry(policy, options_.http.stop);;) {
     if (restart) restart();
     const std::string origin = net::url_origin(request.url);
     net::HttpRequest attempt = request;
     attempt.no_proxy = is_loopback(host_of(origin));
-    const std::string authorization = origin == own ? auth_->authorization(scope) : std::string();
+    const bool at_home = is_same_origin(origin, own);
+    const std::string authorization = at_home ? auth_->authorization(scope) : std::string();
     if (!authorization.empty()) attempt.headers.emplace_back("Authorization", authorization);
     net::HttpResponse response = client(origin).send(attempt);
     if (response.failure) {
-      if (response.transient && retry.again()) continue;
-      throw *std::move(response.failure);
+      if (!response.transient || !retry.again()) throw *std::move(response.failure);
+      refusals = 0; // a token may have expired while we waited
+      continue;
     }
-    if (response.status == 401 && origin == own && !asked_again) {
-      asked_again = true;
-      if (auth_->challenged(response, scope, authorization)) continue;
-    }
+    // Once to learn how to ask, once because a token that was kept has expired.
+    if (response.status == 401 && at_home && refusals++ < 2 &&
+        auth_->challenged(response, scope, authorization))
+      continue;
     const std::string* const location = response.header("location");
     if (is_redirect(response.status) && location != nullptr &&
         (request.method == "GET" || request.method == "HEAD")) {

@@ -18,6 +18,8 @@ namespace {
 
 // Deeper than any image: indexes of indexes, referrers of referrers.
 constexpr unsigned deepest = 8;
+// Of all documents of an image and its referrers: they are in memory at once.
+constexpr std::size_t most_bytes = 128u << 20;
 
 struct Plan {
   std::vector<Document> documents; // the image itself last
@@ -33,8 +35,7 @@ class Planner {
   Plan make(Document root) {
     if (is_index(root.descriptor.media_type) && !options_.all_platforms) {
       const std::string what = fmt::format("index '{}'", root.descriptor.digest.text());
-      root =
-          source_.document(choose_platform(parse_index(root.text, what), options_.platform, what));
+      root = get(choose_platform(parse_index(root.text, what), options_.platform, what));
     }
     const Digest image = root.descriptor.digest;
     add(std::move(root), 0);
@@ -46,17 +47,31 @@ class Planner {
   }
 
  private:
+  // The document that another one names, as it says.
+  Document get(const Descriptor& named) {
+    Document out = source_.document(named);
+    if (out.text.size() != named.size ||
+        is_index(out.descriptor.media_type) != is_index(named.media_type))
+      throw Error(ErrorKind::integrity,
+                  fmt::format("'{}' is not of the size and type that it is named with",
+                              named.digest.text()));
+    return out;
+  }
   void add(Document document, unsigned depth) {
     throw_if_stopped(options_.stop);
     const Digest digest = document.descriptor.digest;
     if (!seen_.insert(digest).second) return;
+    bytes_ += document.text.size();
+    if (bytes_ > most_bytes)
+      throw Error(ErrorKind::failed,
+                  fmt::format("the documents of the image are larger than {} bytes", most_bytes));
     const std::string what = fmt::format("'{}'", digest.text());
     if (depth == deepest)
       throw Error(ErrorKind::integrity, fmt::format("{} is nested too deeply", what));
     if (is_index(document.descriptor.media_type)) {
       for (const Descriptor& child : parse_index(document.text, what).manifests)
         if (is_index(child.media_type) || is_manifest(child.media_type))
-          add(source_.document(child), depth + 1);
+          add(get(child), depth + 1);
         else
           add_blob(child);
     } else {
@@ -69,7 +84,7 @@ class Planner {
     for (const Descriptor& referrer : source_.referrers(digest)) {
       if (seen_.contains(referrer.digest)) continue;
       ++plan_.referrers;
-      add(source_.document(referrer), depth + 1);
+      add(get(referrer), depth + 1);
     }
   }
   void add_blob(const Descriptor& blob) {
@@ -79,6 +94,7 @@ class Planner {
   ImageSource& source_;
   const TransferOptions& options_;
   std::unordered_set<Digest> seen_;
+  std::size_t bytes_ = 0;
   Plan plan_;
 };
 

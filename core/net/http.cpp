@@ -29,6 +29,7 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t max_header_bytes = 256 * 1024;
 constexpr long buffer_bytes = 256 * 1024;
+constexpr std::uint64_t small_body = 1u << 20;
 constexpr std::size_t idle_limit = 32;
 
 // Only what is called, with the types of the header that it was compiled against.
@@ -225,6 +226,8 @@ void set_up(CURL* easy, Transfer& transfer, HeaderList& headers, const HttpOptio
       throw Error(ErrorKind::failed, fmt::format("bad value of the header '{}'", printable(name)));
     headers.add(value.empty() ? name + ";" : fmt::format("{}: {}", name, value));
   }
+  // To ask whether a small body is welcome would take as long as to send it.
+  if (request.body && request.body->size <= small_body) headers.add("Expect:");
   set(easy, CURLOPT_URL, request.url.c_str());
   set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   set(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));

@@ -2,20 +2,11 @@
 # Programs in containers of our own: isolation, changes, signals, exit codes, and that nothing is
 # left; as root and as an ordinary user.
 . "$(dirname "$0")/lib.sh"
-
-busybox=$(command -v busybox) || skip "no busybox"
-if ldd "$busybox" >/dev/null 2>&1; then skip "busybox is not static (package busybox-static)"; fi
-unshare -Ur true 2>/dev/null || skip "no user namespaces here"
+. "$(dirname "$0")/image_lib.sh"
 
 chmod 755 "$TEST_DIR"
-mkdir -p base/bin base/etc base/home/app base/secret
-cp "$busybox" base/bin/busybox
-for name in sh ls cat id touch mkdir rm rmdir sleep kill chown mknod mkfifo hostname ps ip true \
-  mount sync env pwd wc grep setsid nohup; do
-  ln -s busybox "base/bin/$name"
-done
-printf 'root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001:app:/home/app:/bin/sh\n' >base/etc/passwd
-printf 'root:x:0:\nteam:x:2000:app\n' >base/etc/group
+busybox_root base
+mkdir base/secret
 echo base >base/etc/which
 mkdir -p top/etc
 echo top >top/etc/which

@@ -1,47 +1,86 @@
-# What tests of images share. Sourced after lib.sh.
+# Sourced after lib.sh by tests that run images: small images made of a static busybox.
 # shellcheck shell=bash
 
-# Skips where the kernel forbids containers.
-needs_containers() {
-  command -v busybox >/dev/null || skip "busybox is not installed"
-  unshare -Urm true 2>/dev/null || skip "no user namespaces here"
+busybox=$(command -v busybox) || skip "no busybox"
+if ldd "$busybox" >/dev/null 2>&1; then skip "busybox is not static (package busybox-static)"; fi
+unshare -Ur true 2>/dev/null || skip "no user namespaces here"
+
+# busybox_root FOLDER: a root file system with a shell and some programs.
+busybox_root() {
+  local name
+  mkdir -p "$1/bin" "$1/etc" "$1/home/app"
+  cp "$busybox" "$1/bin/busybox"
+  for name in sh ls cat id touch mkdir rm rmdir sleep kill chown mknod mkfifo hostname ps ip true \
+    mount sync env pwd wc grep setsid nohup stat; do
+    ln -sf busybox "$1/bin/$name"
+  done
+  printf 'root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001:app:/home/app:/bin/sh\n' >"$1/etc/passwd"
+  printf 'root:x:0:\nteam:x:2000:app\n' >"$1/etc/group"
+}
+
+# blob LAYOUT FILE: moves it to the layout's blobs and prints its digest.
+blob() {
+  local digest
+  digest=$(sha256sum "$2" | cut -d' ' -f1)
+  mv "$2" "$1/blobs/sha256/$digest"
+  echo "sha256:$digest"
+}
+
+# make_image LAYOUT NAME CONFIG TAR...: an image of these layers (plain tar files, which stay), with
+# CONFIG as its configuration's "config", added to an OCI layout.
+make_image() {
+  local layout=$1 name=$2 config=$3 tar layers='[]' ids='[]' digest size architecture
+  shift 3
+  mkdir -p "$layout/blobs/sha256"
+  echo '{"imageLayoutVersion":"1.0.0"}' >"$layout/oci-layout"
+  [ -f "$layout/index.json" ] || echo '{"schemaVersion":2,"manifests":[]}' >"$layout/index.json"
+  for tar in "$@"; do
+    ids=$(jq -c --arg id "sha256:$(sha256sum "$tar" | cut -d' ' -f1)" '. + [$id]' <<<"$ids")
+    gzip -nc "$tar" >"$layout/part"
+    size=$(stat -c %s "$layout/part")
+    digest=$(blob "$layout" "$layout/part")
+    layers=$(jq -c --arg d "$digest" --argjson s "$size" '. + [{mediaType:
+      "application/vnd.oci.image.layer.v1.tar+gzip", digest: $d, size: $s}]' <<<"$layers")
+  done
+  case $(uname -m) in
+    x86_64) architecture=amd64 ;;
+    aarch64) architecture=arm64 ;;
+    *) skip "no images for $(uname -m) here" ;;
+  esac
+  jq -nc --arg a "$architecture" --argjson ids "$ids" --argjson config "$config" '{architecture: $a,
+    os: "linux", config: $config, rootfs: {type: "layers", diff_ids: $ids}}' >"$layout/part"
+  size=$(stat -c %s "$layout/part")
+  digest=$(blob "$layout" "$layout/part")
+  jq -nc --arg d "$digest" --argjson s "$size" --argjson layers "$layers" '{schemaVersion: 2,
+    mediaType: "application/vnd.oci.image.manifest.v1+json", config: {mediaType:
+    "application/vnd.oci.image.config.v1+json", digest: $d, size: $s}, layers: $layers}' \
+    >"$layout/part"
+  size=$(stat -c %s "$layout/part")
+  digest=$(blob "$layout" "$layout/part")
+  jq -c --arg d "$digest" --argjson s "$size" --arg n "$name" '.manifests += [{mediaType:
+    "application/vnd.oci.image.manifest.v1+json", digest: $d, size: $s, annotations:
+    {"org.opencontainers.image.ref.name": $n}}]' "$layout/index.json" >"$layout/part"
+  mv "$layout/part" "$layout/index.json"
 }
 
 # as_nobody COMMAND...
 as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 
-# make_base FOLDER: an OCI layout with a small system of busybox; by hand, so that no tool of ours
-# is in its making. The same bytes every time.
+# make_base FOLDER: an OCI layout with one image, a small system for builds. The same bytes every
+# time.
 make_base() {
-  local root blobs=$1/blobs/sha256 diff layer config manifest
-  root=$(mktemp -d "$TEST_DIR/root.XXXX")
-  mkdir -p "$root"/{bin,etc,tmp,root,proc,dev,sys,run,usr/bin,var/log} "$blobs"
+  local name root=$TEST_DIR/base-root
+  busybox_root "$root"
+  mkdir -p "$root"/{tmp,root,proc,dev,sys,run,usr/bin,var/log} "$1"
   chmod 1777 "$root/tmp"
-  cp "$(command -v busybox)" "$root/bin/busybox"
-  for tool in sh ls cat echo rm mkdir chmod ln cp test id env sleep true false kill ps head grep pwd \
-    touch date stat mount wget tar sort tr find sync chown; do
-    ln -s busybox "$root/bin/$tool"
+  for name in chmod cp date echo env false find head ln sort tar test tr; do
+    ln -sf busybox "$root/bin/$name"
   done
   printf 'root:x:0:0:root:/root:/bin/sh\nada:x:1000:1000:Ada:/home/ada:/bin/sh\n' >"$root/etc/passwd"
-  printf 'root:x:0:\nada:x:1000:\nmail:x:8:\n' >"$root/etc/group"
+  printf 'root:x:0:\nada:x:1000:\n' >"$root/etc/group"
   echo welcome >"$root/etc/motd"
-  tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@1600000000 -C "$root" -cf "$1/t" .
-  diff=$(sha256sum "$1/t" | cut -c1-64)
-  gzip -n "$1/t"
-  layer=$(sha256sum "$1/t.gz" | cut -c1-64)
-  local size
-  size=$(stat -c %s "$1/t.gz")
-  mv "$1/t.gz" "$blobs/$layer"
-  put() { # TEXT: stores it, prints digest and size
-    local digest
-    digest=$(printf '%s' "$1" | sha256sum | cut -c1-64)
-    printf '%s' "$1" >"$blobs/$digest"
-    echo "$digest ${#1}"
-  }
-  config=$(put '{"architecture":"'"$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')"'","os":"linux","created":"2020-09-13T12:26:40Z","config":{"Env":["PATH=/usr/bin:/bin"],"Cmd":["/bin/sh"]},"rootfs":{"type":"layers","diff_ids":["sha256:'"$diff"'"]}}')
-  manifest=$(put '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:'"${config% *}"'","size":'"${config#* }"'},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"sha256:'"$layer"'","size":'"$size"'}]}')
-  printf '{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:%s","size":%s}]}' \
-    "${manifest% *}" "${manifest#* }" >"$1/index.json"
-  printf '{"imageLayoutVersion":"1.0.0"}' >"$1/oci-layout"
-  rm -r "$root"
+  tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@1600000000 -C "$root" \
+    -cf "$TEST_DIR/base.tar" .
+  make_image "$1" base '{"Env": ["PATH=/usr/bin:/bin"], "Cmd": ["/bin/sh"]}' "$TEST_DIR/base.tar"
+  rm -r "$root" "$TEST_DIR/base.tar"
 }

@@ -47,8 +47,7 @@ contains "$out" "/bin/sh -c 'echo a b'"
 lacks "$out" $'\x1b'
 expect_exit 0 mlp image history digits:v1
 equals "$(grep -c . <<<"$out")" 4
-expect_exit 4 mlp image history digit:v1 --json
-expect_exit 0 mlp __complete -- mlp image inspect dig
+expect_exit 0 mlp __complete image inspect dig
 contains "$out" "digits:v1"
 
 # Other names, other places; the same digest everywhere.
@@ -73,15 +72,12 @@ if [ -d "$DATA/spec-oci-image" ] && /usr/bin/python3 -c 'import jsonschema' 2>/d
 import json, os, sys
 import jsonschema
 specs = sys.argv[1]
-store = {}
-for name in os.listdir(specs):
-    if name.endswith(".json"):
-        schema = json.load(open(os.path.join(specs, name)))
-        store[schema.get("id") or schema.get("$id") or name] = schema
-        store["https://opencontainers.org/schema/image/" + name] = schema
+def load(name):
+    return json.load(open(os.path.join(specs, os.path.basename(name))))
 def check(path, name):
-    schema = json.load(open(os.path.join(specs, name)))
-    resolver = jsonschema.RefResolver(schema.get("id", ""), schema, store)
+    schema = load(name)
+    resolver = jsonschema.RefResolver(schema.get("id", ""), schema,
+                                      handlers={"https": load, "http": load})
     jsonschema.Draft4Validator(schema, resolver=resolver).validate(json.load(open(path)))
     return json.load(open(path))
 seen = 0
@@ -100,7 +96,7 @@ fi
 expect_exit 4 mlp image rm digits none
 expect_exit 0 mlp image rm digits digits:v1
 expect_exit 0 mlp image gc --older-than 0s --dry-run
-contains "$out" "would remove 4 blobs"
+contains "$out" "would remove 1 blob "
 expect_exit 0 mlp image gc --older-than 0s
 expect_exit 0 mlp image inspect team/digits:v1
 expect_exit 0 mlp image rm team/digits:v1

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """token_server.py KEY CERTIFICATE SERVICE LIFETIME: a token server for docker-registry's `auth: token`.
 Prints its port. Anybody may pull; ada, whose password is "secret", may push, and so may the identity
-token "ada-id". Tokens are JWTs (RFC 7519, RS256) signed by KEY, valid for LIFETIME seconds. What it
-is asked is printed on standard error, without secrets. Source: "Token Authentication
-Specification" of the CNCF distribution project."""
+token "ada-id". Tokens are JWTs (RFC 7519, RS256) signed by KEY, the first one valid for LIFETIME
+seconds, the others for 300. What it is asked is printed on standard error, without secrets. Source:
+"Token Authentication Specification" of the CNCF distribution project."""
 import base64
 import http.server
 import json
@@ -12,7 +12,8 @@ import sys
 import time
 import urllib.parse
 
-key, certificate, service, lifetime = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+key, certificate, service = sys.argv[1], sys.argv[2], sys.argv[3]
+lifetimes = [int(sys.argv[4])]
 lines = open(certificate).read().split("-----")[2].split()
 
 
@@ -55,6 +56,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         scopes = [part for scope in query.get("scope", []) for part in scope.split(" ")]
         print(self.command, user or "anonymous", *scopes, file=sys.stderr, flush=True)
         now = int(time.time())
+        lifetime = lifetimes.pop() if lifetimes else 300
         token = sign({"iss": "test", "sub": user, "aud": service, "exp": now + lifetime,
                       "nbf": now - 10, "iat": now, "jti": str(now), "access": access(scopes, user)})
         self.answer(200, {"token": token, "expires_in": 300})

@@ -311,7 +311,7 @@ TEST_CASE("an image says all itself, or a Dockerfile does", "[config]") {
     return {};
   };
   CHECK(problem("{dockerfile: Dockerfile, build_args: {A: b}, labels: {x: y}}").empty());
-  CHECK_THAT(problem("{dockerfile: Dockerfile, base: debian}"), Contains("'base' beside"));
-  CHECK_THAT(problem("{secrets: [../x]}"), Contains("no name for a secret"));
-  CHECK_THAT(problem("{workdir: app}"), Contains("begin with '/'"));
+  CHECK_THAT(problem("{dockerfile: Dockerfile, base: debian}"), Catch::Contains("'base' beside"));
+  CHECK_THAT(problem("{secrets: [../x]}"), Catch::Contains("no name for a secret"));
+  CHECK_THAT(problem("{workdir: app}"), Catch::Contains("begin with '/'"));
 }

@@ -24,7 +24,7 @@ struct Place {
     return layout.put(to_text(manifest), media::manifest);
   }
   // A referrer of an image.
-  Descriptor sbom(const Descriptor& subject) {
+  void sbom(const Descriptor& subject) {
     Manifest manifest;
     manifest.artifact_type = "application/spdx+json";
     manifest.config = layout.put("{}", media::empty);
@@ -33,7 +33,6 @@ struct Place {
     Descriptor out = layout.put(to_text(manifest), media::manifest);
     out.artifact_type = manifest.artifact_type;
     layout.add(out);
-    return out;
   }
   std::vector<NamedImage> read(const fs::path& file) {
     return read_archive(file, layout, no_progress(), {});
@@ -76,19 +75,17 @@ std::string refusal(Place& place, const std::vector<std::pair<std::string, std::
 
 } // namespace
 
-TEST_CASE("an image goes through an oci-archive with what speaks of it", "[image]") {
+TEST_CASE("an image goes through an oci-archive without what speaks of it", "[image]") {
   Place from, to;
   const Descriptor image = from.image("one");
-  const Descriptor sbom = from.sbom(image);
+  from.sbom(image);
   const fs::path file = from.folder.path() / "a.tar";
   from.write(image, "digits:latest", file, ArchiveFormat::oci);
   const std::vector<NamedImage> images = to.read(file);
-  REQUIRE(images.size() == 2);
+  REQUIRE(images.size() == 1);
   CHECK(choose_archived(images, "digits", file).manifest.digest == image.digest);
   CHECK(choose_archived(images, "", file).name == "digits:latest");
   CHECK(load_image(to.layout, images[0].manifest).config.diff_ids[0] == sha256("one"));
-  CHECK(images[1].manifest.digest == sbom.digest);
-  CHECK(to.layout.read(sha256("{\"sbom\":1}")) == "{\"sbom\":1}");
   CHECK_THROWS_AS(choose_archived(images, "other", file), Error);
 
   const std::string before = read_file(file);

@@ -8,6 +8,7 @@
 #include "core/image/layer_reader.hpp"
 
 #include <catch2/catch.hpp>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -245,7 +246,8 @@ TEST_CASE("changes of a step become a layer without what differs each time", "[i
   // Once more over what is left: the same.
   tidy_changes(upper, 1'000, {});
   CHECK(write_changes_layer(here.layout, upper, {})->diff_id == layer->diff_id);
-  CHECK_FALSE(write_changes_layer(here.layout, here.place.path() / "layout/.state", {}));
+  make_directories(here.place.path() / "none");
+  CHECK_FALSE(write_changes_layer(here.layout, here.place.path() / "none", {}));
 }
 
 TEST_CASE("layers are seen as one tree, links kept inside", "[image]") {
