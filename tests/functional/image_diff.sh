@@ -108,3 +108,28 @@ printf x | dd of="$file" bs=1 seek=40 conv=notrunc status=none
 expect_exit 8 mlp image diff oci:images:one oci:bad:two
 expect_exit 4 mlp image diff oci:images:one oci:images:none
 contains "$err" "no image 'none'"
+
+# --- what a build attaches goes with the image, and is printed instead
+mkdir project
+cd project
+printf 'name: digits\nimage:\n  base: scratch\n  files: [train.py]\n  secrets: [token]\n' >mlp.yaml
+echo 'print(1)' >train.py
+git init -q
+git add -A
+git commit -qm first
+mlp build -q
+mlp image export digits ../digits.tar >/dev/null
+expect_exit 0 mlp image sbom oci-archive:../digits.tar --json
+jq -e '.attached and (.document.files | map(.fileName) | any(endswith("train.py")))' \
+  >/dev/null <<<"$out" || fail "the attached document: $out"
+expect_exit 0 mlp image provenance digits
+jq -e --arg commit "$(git rev-parse HEAD)" '.predicateType == "https://slsa.dev/provenance/v1"
+  and any(.predicate.buildDefinition.resolvedDependencies[]; .digest.gitCommit == $commit)' \
+  >/dev/null <<<"$out" || fail "the provenance: $out"
+# An edit of the code is all that differs.
+mlp image copy digits oci:../edited:before >/dev/null
+echo 'print(2)' >train.py
+mlp build -q
+expect_exit 0 mlp image diff oci:../edited:before digits --json
+jq -e '[.files[] | select(.what != ["time"])] | length == 1 and .[0].what == ["content"]' \
+  >/dev/null <<<"$out" || fail "an edit of one file: $out"
