@@ -125,7 +125,6 @@ const Command image_run_command = {
         {{.name = "--volume",
           .value = "SOURCE:TARGET[:ro]",
           .help = "a file or folder of this machine that is seen at TARGET",
-          .letter = 'v',
           .repeated = true},
          {.name = "--env",
           .value = "NAME[=VALUE]",
@@ -152,7 +151,7 @@ const Command image_run_command = {
          plain_http_option()},
     .examples = {{"mlp image run debian:bookworm-slim cat /etc/os-release",
                   "what it prints, and its exit code"},
-                 {"mlp image run -v ./data:/data:ro --gpus all digits python train.py",
+                 {"mlp image run --volume ./data:/data:ro --gpus all digits python train.py",
                   "with data and GPUs"}},
     .run = run};
 

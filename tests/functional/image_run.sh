@@ -45,11 +45,11 @@ equals "$(run --read-only -w "/../../host/$PWD/escaped/../escaped" $app pwd)" "/
 # Volumes.
 mkdir data
 echo in >data/file
-equals "$(run -v ./data:/mnt/data $app 'cat /mnt/data/file; echo out >/mnt/data/file')" in
+equals "$(run --volume ./data:/mnt/data $app 'cat /mnt/data/file; echo out >/mnt/data/file')" in
 equals "$(cat data/file)" out
-expect_exit 1 mlp image run -v "$PWD/data:/mnt/data:ro" $app 'echo x >/mnt/data/file'
-expect_exit 2 mlp image run -v data $app true
-expect_exit 125 mlp image run -v ./nowhere:/mnt $app true
+expect_exit 1 mlp image run --volume "$PWD/data:/mnt/data:ro" $app 'echo x >/mnt/data/file'
+expect_exit 2 mlp image run --volume data $app true
+expect_exit 125 mlp image run --volume ./nowhere:/mnt $app true
 contains "$err" nowhere
 # Network.
 equals "$(run --network none $app 'ip link | grep -c mtu')" 1
