@@ -60,6 +60,7 @@ struct ProjectBuild::State {
     shop.runner.temporary = cache_folder() / "tmp";
     make_directories(shop.runner.temporary);
     shop.runner.stop = s.stop_token();
+    shop.runner.progress = &s.output().progress();
     shop.runner.line = [this](std::string_view line) { show(line); };
     shop.done = [this](const image::Workshop::Done& done) { take(done); };
     request.base = [this](const std::string& reference, const std::optional<Digest>& pinned) {

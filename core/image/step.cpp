@@ -79,6 +79,18 @@ void run_step(const StepRunner& runner, const ContainerSpec& spec, std::string_v
   Process child = Process::spawn(process);
   write_end.close();
 
+  struct Phase {
+    Phase(Progress* shown, std::string_view title) : progress(shown) {
+      if (progress != nullptr)
+        progress->begin(title.substr(0, title.find('\n')), 0, ProgressUnit::count);
+    }
+    ~Phase() {
+      if (progress != nullptr) progress->end();
+    }
+    Phase(Phase&&) = delete;
+    Progress* progress;
+  };
+  const Phase phase(runner.progress, title);
   Lines lines(runner.line);
   std::array<char, 16384> buffer{};
   std::optional<std::chrono::steady_clock::time_point> told;

@@ -19,6 +19,7 @@ struct StepRunner {
   // Each line that the step prints, without its end; may be empty.
   std::function<void(std::string_view line)> line;
   std::stop_token stop;
+  Progress* progress = nullptr; // of a step as a whole; nothing is said of how far it is
 };
 
 // Runs it to its end. Throws Error(failed) with the last lines of its output if it fails, denied

@@ -6,7 +6,7 @@ source "$(dirname "$0")/lib.sh"
 source "$MLP_SOURCE/tests/functional/image_lib.sh"
 needs buildah busybox gzip jq bc
 mib=${MIB:-2048}
-TEST_DIR=$(mktemp -d "${TMPDIR:-/tmp}/mlp-build-bench.XXXXXX")
+TEST_DIR=${TMPDIR:-/tmp}/mlp-build-bench.$$ # buildah wants small letters
 trap 'rm -rf "$TEST_DIR"' EXIT
 export HOME=$TEST_DIR/home XDG_CACHE_HOME=$TEST_DIR/cache SOURCE_DATE_EPOCH=1700000000
 mkdir -p "$HOME" "$TEST_DIR/p/src"

@@ -135,8 +135,8 @@ if [ "$(id -u)" = 0 ]; then
   cp -r mlp.yaml mlp.lock src ../elsewhere/
   chown -R 65534:65534 ../elsewhere ../other-home
   other=$(cd ../elsewhere && setpriv --reuid=65534 --regid=65534 --clear-groups \
-    env HOME="$TEST_DIR/other-home" XDG_DATA_HOME="$TEST_DIR/other-home/d" \
-    XDG_CACHE_HOME="$TEST_DIR/other-home/c" "$MLP" build --locked --json | jq -r .digest)
+    env HOME="$TEST_DIR/work/other-home" XDG_DATA_HOME="$TEST_DIR/work/other-home/d" \
+    XDG_CACHE_HOME="$TEST_DIR/work/other-home/c" "$MLP" build --locked --json | jq -r .digest)
   equals "$other" "$first"
 fi
 
