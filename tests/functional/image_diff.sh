@@ -118,8 +118,8 @@ git init -q
 git add -A
 git commit -qm first
 mlp build -q
-mlp image copy digits oci:../copied:one >/dev/null
-expect_exit 0 mlp image sbom oci:../copied:one --json
+mlp image copy digits oci:../moved:digits >/dev/null
+expect_exit 0 mlp image sbom oci:../moved:digits --json
 jq -e '.attached and (.document.files | map(.fileName) | any(endswith("train.py")))' \
   >/dev/null <<<"$out" || fail "the attached document: $out"
 expect_exit 0 mlp image provenance digits
