@@ -4,6 +4,7 @@
 #include "cli/images.hpp"
 #include "cli/secrets.hpp"
 #include "core/base/error.hpp"
+#include "core/base/log.hpp"
 #include "core/base/process.hpp"
 #include "core/base/text.hpp"
 #include "core/config/settings.hpp"
@@ -43,6 +44,21 @@ fs::path cache_folder() {
   return cache;
 }
 
+// What killed builds have left in the folder of temporary files.
+void remove_leftovers(const fs::path& folder) {
+  constexpr std::chrono::hours age{24};
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const auto written = entry.last_write_time(error);
+    if (error || fs::file_time_type::clock::now() - written < age) continue;
+    try {
+      mlp::remove_all(entry.path());
+    } catch (const Error& problem) { // it takes room, no more
+      log_debug(fmt::format("cannot remove '{}': {}", entry.path().native(), problem.message()));
+    }
+  }
+}
+
 } // namespace
 
 struct ProjectBuild::State {
@@ -59,6 +75,7 @@ struct ProjectBuild::State {
     shop.runner.program = this_executable();
     shop.runner.temporary = cache_folder() / "tmp";
     make_directories(shop.runner.temporary);
+    remove_leftovers(shop.runner.temporary);
     shop.runner.stop = s.stop_token();
     shop.runner.progress = &s.output().progress();
     shop.runner.line = [this](std::string_view line) { show(line); };

@@ -14,6 +14,7 @@
 #include "core/config/project_file.hpp"
 #include "core/config/settings.hpp"
 #include "core/gpu/nvml.hpp"
+#include "core/image/container.hpp"
 #include "core/net/url.hpp"
 
 #include <fmt/format.h>
@@ -98,6 +99,17 @@ std::string gpus_text(const gpu::Inventory& inventory) {
                         models[i].second > 1 ? fmt::format("{} x ", models[i].second) : "",
                         models[i].first);
   return text;
+}
+
+// Whether builds and images can run here; only images need it.
+Check check_containers() {
+  const auto obstacle = image::container_obstacle();
+  if (!obstacle) return {.name = "containers", .found = "can be started"};
+  const std::size_t semicolon = obstacle->find("; ");
+  return {.name = "containers",
+          .verdict = Verdict::warning,
+          .found = obstacle->substr(0, semicolon),
+          .remedy = semicolon == std::string::npos ? "" : obstacle->substr(semicolon + 2)};
 }
 
 Check check_gpu() {
@@ -201,6 +213,7 @@ void run(Session& session) {
   checks.push_back(
       check_library("libfuse", {"libfuse3.so.3"}, "libfuse3-3 fuse3", "datasets are not mounted"));
   checks.push_back(guarded("ssh", [&] { return check_ssh(session); }));
+  checks.push_back(guarded("containers", check_containers));
   checks.push_back(check_gpu());
   checks.push_back(guarded("settings", [&] {
     static_cast<void>(session.settings());

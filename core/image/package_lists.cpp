@@ -73,7 +73,7 @@ std::vector<PackageLock> parse_print_uris(std::string_view output) {
     // NAME_VERSION_ARCHITECTURE.deb, with a version's ':' as %3a.
     const std::size_t first = file.find('_'), last = file.rfind('_');
     if (!is_file_name(file) || !file.ends_with(".deb") || first == std::string_view::npos ||
-        first == last)
+        first == 0 || first == last)
       fail("apt", fmt::format("named a file '{}'", printable(file)));
     package.name = file.substr(0, first);
     package.version = net::percent_decode(file.substr(first + 1, last - first - 1)).value_or("");
@@ -99,6 +99,9 @@ std::vector<PackageLock> parse_pip_report(std::string_view json) {
     const Json& metadata = json_member(item, "metadata", what);
     package.name = json_string(metadata, "name", what);
     package.version = json_string(metadata, "version", what);
+    if (!is_file_name(package.name) || !is_file_name(package.version))
+      fail("pip", fmt::format("named a package '{}' '{}'", printable(package.name),
+                              printable(package.version)));
     const Json& info = json_member(item, "download_info", what);
     package.url = plain_url(json_string(info, "url", what));
     std::string hash;

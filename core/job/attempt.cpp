@@ -144,11 +144,14 @@ class Attempt {
     try {
       for (std::size_t i = 0; i < places.size(); ++i) {
         ProcessSpec spec;
-        const auto added = added_environment(places[i], work);
-        spec.arguments = container ? container->arguments(i, added) : work.arguments;
-        spec.environment = current_environment();
-        for (const auto& [name, value] : added)
-          spec.environment->insert_or_assign(name, value);
+        spec.environment = environment_of(places[i], work, current_environment());
+        spec.arguments = work.arguments;
+        if (container) { // which has nothing of our own environment but what is laid over it
+          std::map<std::string, std::string> added = environment_of(places[i], work, {});
+          for (auto& [name, value] : added)
+            value = spec.environment->at(name);
+          spec.arguments = container->arguments(i, added);
+        }
         spec.directory = work.directory;
         spec.standard_output = output_ ? output_->standard_output(i) : plain_out;
         spec.standard_error = output_ ? output_->standard_error(i) : plain_err;
@@ -169,11 +172,13 @@ class Attempt {
                                        {"log_offsets", offsets}}));
   }
 
-  // What a program finds beside our own environment.
-  [[nodiscard]] std::map<std::string, std::string> added_environment(const Placement& place,
-                                                                     const Work& work) const {
-    std::map<std::string, std::string> environment = launch_environment(
-        context_.run, context_.spec, code_of(context_.run, context_.spec), place);
+  // What a program finds, laid over `environment`.
+  [[nodiscard]] std::map<std::string, std::string>
+  environment_of(const Placement& place, const Work& work,
+                 std::map<std::string, std::string> environment) const {
+    for (auto& [name, value] : launch_environment(context_.run, context_.spec,
+                                                  code_of(context_.run, context_.spec), place))
+      environment.insert_or_assign(name, value);
     if (context_.place && !context_.place->gpus().empty())
       environment.insert_or_assign(visible_devices, join(gpus_of(place, work), ","));
     if (endpoint_) endpoint_->add_to(environment);
