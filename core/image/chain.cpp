@@ -53,6 +53,16 @@ Chain::Chain(Workshop& shop, const std::optional<Image>& base, std::int64_t time
   manifest_.layers = base->manifest.layers;
   config_ = base->config;
   defaults = base->config.defaults;
+  // Tools that count on an entry for each layer find one.
+  std::size_t told = 0;
+  for (const History& entry : config_.history)
+    told += entry.empty_layer ? 0 : 1;
+  for (; told < config_.diff_ids.size(); ++told)
+    config_.history.push_back({.created = config_.created,
+                               .created_by = "a layer of the base",
+                               .comment = {},
+                               .author = {},
+                               .empty_layer = false});
   // Docker's media types and OCI's are not to be mixed in one manifest.
   for (Descriptor& layer : manifest_.layers) {
     const auto compression = layer_compression(layer.media_type);

@@ -54,7 +54,7 @@ while [ "$(du -sm data | cut -f1)" -lt "$mib" ]; do
   part=$((part + 1))
   find /usr/lib/x86_64-linux-gnu /usr/bin -type f -size +100k -size -40M -print0 2>/dev/null |
     sort -z | head -z -n $((part * 200)) | tail -z -n 200 |
-    xargs -0 cat | head -c 256M >"data/part-$part" || true
+    xargs -0 cat 2>/dev/null | head -c 256M >"data/part-$part" || true
   [ -s "data/part-$part" ] || { rm "data/part-$part"; break; }
 done
 i=0

@@ -39,6 +39,7 @@ config=$store/blobs/sha256/$(jq -r .config.digest "$manifest" | cut -d: -f2)
 equals "$(jq -r .config.WorkingDir "$config")" /src
 equals "$(jq -r '.config.Env | index("GREETING=hello") != null' "$config")" true
 equals "$(jq -r '.config.Labels.team' "$config")" vision
+equals "$(jq '[.history[] | select(.empty_layer | not)] | length' "$config")" 4
 equals "$(jq -r .created "$config")" 2023-11-14T22:13:20Z
 layer() { zcat "$store/blobs/sha256/$(jq -r ".layers[$1].digest" "$manifest" | cut -d: -f2)"; }
 contains "$(layer 1 | tar tf -)" "etc/.wh.motd"

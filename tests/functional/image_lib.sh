@@ -48,7 +48,8 @@ make_image() {
     *) skip "no images for $(uname -m) here" ;;
   esac
   jq -nc --arg a "$architecture" --argjson ids "$ids" --argjson config "$config" '{architecture: $a,
-    os: "linux", config: $config, rootfs: {type: "layers", diff_ids: $ids}}' >"$layout/part"
+    os: "linux", config: $config, rootfs: {type: "layers", diff_ids: $ids},
+    history: ($ids | map({created_by: "a layer"}))}' >"$layout/part"
   size=$(stat -c %s "$layout/part")
   digest=$(blob "$layout" "$layout/part")
   jq -nc --arg d "$digest" --argjson s "$size" --argjson layers "$layers" '{schemaVersion: 2,
