@@ -9,9 +9,9 @@
 #include "core/base/text.hpp"
 #include "core/config/settings.hpp"
 #include "core/image/attest.hpp"
+#include "core/image/provenance.hpp"
 #include "core/image/reference.hpp"
 #include "core/image/transfer.hpp"
-#include "core/net/url.hpp"
 #include "core/secret/masker.hpp"
 #include "core/track/source_state.hpp"
 
@@ -89,7 +89,7 @@ struct ProjectBuild::State {
       request.commit_time = head->time;
       request.annotations["org.opencontainers.image.revision"] = commit;
       if (!head->origin.empty())
-        request.annotations["org.opencontainers.image.source"] = net::redacted(head->origin);
+        request.annotations["org.opencontainers.image.source"] = image::public_uri(head->origin);
     }
     request.annotations["org.opencontainers.image.title"] = s.project_file().name;
   }

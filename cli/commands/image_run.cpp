@@ -1,5 +1,6 @@
 // `mlp image run`: a container of an image. This process becomes the container, so its exit code is
 // the program's.
+#include "cli/completers.hpp"
 #include "cli/images.hpp"
 #include "core/base/json.hpp"
 #include "core/base/process.hpp"

@@ -21,6 +21,7 @@ namespace mlp::image {
 
 namespace {
 
+constexpr int container_failed = 125; // as Docker has it
 constexpr std::size_t kept_lines = 20;
 constexpr std::size_t longest_line = 4096;
 constexpr std::chrono::milliseconds beat{100};
@@ -111,6 +112,14 @@ void run_step(const StepRunner& runner, const ContainerSpec& spec, std::string_v
   const ProcessExit exit = child.wait();
   throw_if_stopped(runner.stop);
   if (exit.code == 0) return;
+  if (exit.code == container_failed)
+    if (const auto obstacle = container_obstacle()) {
+      const std::size_t semicolon = std::min(obstacle->find("; "), obstacle->size());
+      Error error(ErrorKind::denied,
+                  fmt::format("no step can run here: {}", obstacle->substr(0, semicolon)));
+      if (semicolon < obstacle->size()) error.add_hint(obstacle->substr(semicolon + 2));
+      throw error;
+    }
   Error error(ErrorKind::failed,
               fmt::format("step '{}' failed with exit code {}", printable(title), exit.code));
   for (const std::string& line : lines.last())

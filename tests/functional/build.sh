@@ -133,6 +133,13 @@ equals "$("$MLP" image inspect --json digits | jq -r .digest)" "$before"
 sed -i 's/echo oh no >&2; exit 3/test "$(wc -l <\/proc\/net\/route)" -le 1/' mlp.yaml
 expect_exit 0 "$MLP" build
 
+# Where the kernel forbids containers, that is said, and what to do.
+sed -i 's/echo once/echo never/' mlp.yaml
+expect_exit 6 unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$0" build' "$MLP"
+contains "$err" "user namespaces"
+contains "$err" "sysctl"
+sed -i 's/echo never/echo once/' mlp.yaml
+
 # What is wrong is said with its place.
 expect_exit 3 "$MLP" -C "$TEST_DIR/one" build --locked -f nosuch
 expect_exit 4 "$MLP" build -f nosuch
