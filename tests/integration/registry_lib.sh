@@ -1,6 +1,6 @@
 # Registries (docker-registry), a token server, and small images, for tests that source this after
 # the functional tests' library.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 for program in docker-registry skopeo umoci openssl python3; do
   command -v "$program" >/dev/null || skip "no $program: see dev/deps"
 done
