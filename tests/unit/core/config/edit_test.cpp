@@ -138,3 +138,43 @@ TEST_CASE("edit: an mlp.yaml that is a symlink stays one") {
   CHECK(fs::is_symlink(project.file()));
   CHECK(read_file(folder.path() / "real.yaml") == "name: a\nremotes:\n  r: file:x\n");
 }
+
+TEST_CASE("items of lists are added where the list is, in its style", "[config]") {
+  const auto add = [](const std::string& text, std::string_view item) {
+    return add_list_item(text, "mlp.yaml", "image", "python_packages", item);
+  };
+  CHECK(add("name: t\n", "numpy") == "name: t\nimage:\n  python_packages: [numpy]\n");
+  CHECK(add("name: t\nimage:\n  base: x # why\n", "numpy") ==
+        "name: t\nimage:\n  base: x # why\n  python_packages: [numpy]\n");
+  CHECK(add("name: t\nimage: {base: x}\n", "a<2") ==
+        "name: t\nimage: {base: x, python_packages: [\"a<2\"]}\n");
+  CHECK(add("image:\n  python_packages: [a, 'b, c']  # two\nname: t\n", "d") ==
+        "image:\n  python_packages: [a, 'b, c', d]  # two\nname: t\n");
+  CHECK(add("image:\n  python_packages: []\nname: t\n", "d") ==
+        "image:\n  python_packages: [d]\nname: t\n");
+  CHECK(
+      add("image:\n  python_packages:\n    - a # first\n    # between\n    - b\nname: t\n", "c") ==
+      "image:\n  python_packages:\n    - a # first\n    # between\n    - b\n    - c\nname: t\n");
+  CHECK(add("image:\n  python_packages:\n  - a", "b") ==
+        "image:\n  python_packages:\n  - a\n  - b\n");
+  // There already: nothing changes, quoted or not.
+  const std::string known = "image: {python_packages: ['a']}\n";
+  CHECK(add(known, "a") == known);
+  CHECK_THROWS_AS(add("image: {python_packages: {a: b}}\n", "c"), Error);
+  CHECK_THROWS_AS(add("image: 7\n", "c"), Error);
+}
+
+TEST_CASE("items of lists are removed, and a list with its last one", "[config]") {
+  const auto remove = [](const std::string& text, std::string_view item) {
+    return remove_list_item(text, "mlp.yaml", "image", "python_packages", item);
+  };
+  CHECK(remove("image:\n  python_packages: [a, b, c]\n  base: x\n", "b") ==
+        "image:\n  python_packages: [a, c]\n  base: x\n");
+  CHECK(remove("image:\n  python_packages: [a, b]\n", "b") == "image:\n  python_packages: [a]\n");
+  CHECK(remove("image:\n  python_packages: [a, b]\n", "a") == "image:\n  python_packages: [b]\n");
+  CHECK(remove("image:\n  python_packages:\n    - a # first\n    - b\n", "a") ==
+        "image:\n  python_packages:\n    - b\n");
+  CHECK(remove("image:\n  base: x\n  python_packages: [a]\n", "a") == "image:\n  base: x\n");
+  CHECK_THROWS_AS(remove("image: {python_packages: [numpy]}\n", "nunpy"), Error);
+  CHECK_THROWS_AS(remove("name: t\n", "a"), Error);
+}

@@ -98,3 +98,29 @@ TEST_CASE("mlp.lock: a newer file and a failed change are left as they are") {
                   Error);
   CHECK(read_file(project.lock_file()) == good);
 }
+
+TEST_CASE("an image in mlp.lock is read as it was written", "[config]") {
+  const Digest one = sha256("1"), two = sha256("2");
+  LockFile lock;
+  lock.image =
+      ImageLock{.system_inputs = one,
+                .python_inputs = two,
+                .environment = one,
+                .bases = {{"docker.io/library/debian:12", two}},
+                .system_packages = {{"libc6", "2:1.0-1", "http://d.test/libc6.deb", one, 7}},
+                .python_packages = {{"a", "1.0", "https://p.test/a%20b.whl", two, 0}}};
+  const std::string text = format_lock_file(lock);
+  CHECK(parse_lock_file(text) == lock);
+  lock.image->environment.reset();
+  lock.image->bases.clear();
+  lock.image->system_packages.clear();
+  CHECK(parse_lock_file(format_lock_file(lock)) == lock);
+  const auto without = [&](std::string_view part) {
+    std::string damaged = text;
+    damaged.erase(damaged.find(part), part.size());
+    return damaged;
+  };
+  CHECK_THROWS_AS(parse_lock_file(without("sha256:")), Error);
+  CHECK_THROWS_AS(parse_lock_file(without("      bytes: 7\n")), Error);
+  CHECK_THROWS_AS(parse_lock_file(text + "  more: 1\n"), Error);
+}
