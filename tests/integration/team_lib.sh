@@ -46,6 +46,7 @@ both_push() {
 # In grace/, after it: the garbage of the remote goes, the version before the edit, and the latest
 # stays whole.
 grace_collects() {
+  sleep 1.1 # versions are dated by the second, and what is of this one is not older
   expect_exit 0 mlp data gc --remote origin --older-than 0s
   contains "$out" "forgot"
   expect_exit 0 mlp data verify --remote origin
