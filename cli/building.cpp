@@ -81,7 +81,8 @@ struct ProjectBuild::State {
     shop.runner.line = [this](std::string_view line) { show(line); };
     shop.done = [this](const image::Workshop::Done& done) { take(done); };
     request.base = [this](const std::string& reference, const std::optional<Digest>& pinned) {
-      return base(reference, pinned);
+      return with_context(fmt::format("while fetching the base '{}'", printable(reference)),
+                          [&] { return base(reference, pinned); });
     };
     request.secret = [this](const std::string& name) { return secret(name); };
     if (const auto head = track::head_commit(s.project().root)) {

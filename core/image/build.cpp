@@ -241,8 +241,10 @@ class Build {
       for (std::size_t slash = source.find('/'); slash != std::string::npos;
            slash = source.find('/', slash + 1))
         place_folder(fmt::format("{}/{}", folder, source.substr(0, slash)), {}, placed);
-      place(tree, source, source.empty() ? folder : fmt::format("{}/{}", folder, source), {},
-            placed, shop_.runner.stop);
+      with_context(fmt::format("while taking image.files of {}", request_.root.native()), [&] {
+        place(tree, source, source.empty() ? folder : fmt::format("{}/{}", folder, source), {},
+              placed, shop_.runner.stop);
+      });
     }
     // What mlp keeps beside the project is no part of it.
     for (const char* own : {".git", ".mlp"}) {
