@@ -56,12 +56,42 @@ std::vector<Material> materials_of(const BuildRequest& request, const BuildResul
   return out;
 }
 
+Json to_json(const std::vector<Package>& packages) {
+  Json out = json_array();
+  for (const Package& one : packages)
+    out.push_back(Json(std::vector<std::string>{
+        one.kind == Package::Kind::debian ? "deb" : "python", one.name, one.version,
+        one.architecture, one.source, one.maintainer, one.license, one.path, one.purl}));
+  return out;
+}
+
+// nullopt for a text that is damaged.
+std::optional<std::vector<Package>> packages_from(const std::string& text) {
+  try {
+    std::vector<Package> out;
+    for (const Json& row : parse_json(text, "known packages", {.max_bytes = text.size() + 1})) {
+      const auto words = row.get<std::vector<std::string>>();
+      if (words.size() != 9) return std::nullopt;
+      out.push_back({words[0] == "deb" ? Package::Kind::debian : Package::Kind::python, words[1],
+                     words[2], words[3], words[4], words[5], words[6], words[7], words[8]});
+    }
+    return out;
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+}
+
 // The unpacked layers of the environment say what packages there are; the project's files are
-// listed themselves.
+// listed themselves. An edit of the project leaves the environment as it is, so the answer is kept.
 std::vector<Package> packages_of(Workshop& shop, const BuildResult& result) {
+  const std::string key = "packages of " + result.environment.descriptor.digest.hex();
+  if (const auto text = shop.cache.find_text(key))
+    if (auto known = packages_from(*text)) return std::move(*known);
   MergedTree tree(
       shop.unpacked.ensure(shop.layout, result.environment, shop.progress, shop.runner.stop));
-  return packages_in(package_texts(tree, shop.runner.stop));
+  std::vector<Package> packages = packages_in(package_texts(tree, shop.runner.stop));
+  shop.cache.put_text(key, dump_json(to_json(packages)));
+  return packages;
 }
 
 } // namespace

@@ -8,6 +8,7 @@ namespace mlp::image {
 
 namespace {
 constexpr std::uint64_t most_bytes = 64u << 10;
+constexpr std::uint64_t most_text = 64u << 20;
 } // namespace
 
 fs::path LayerCache::path_of(std::string_view key) const {
@@ -38,15 +39,24 @@ std::optional<LayerCache::Known> LayerCache::find(std::string_view key) const {
   }
 }
 
-void LayerCache::put(std::string_view key, const std::optional<Layer>& layer) {
-  if (use_ == Use::off) return;
+std::optional<std::string> LayerCache::find_text(std::string_view key) const {
+  if (use_ != Use::full) return std::nullopt;
+  return read_file_if_exists(path_of(key), most_text);
+}
+
+void LayerCache::put_text(std::string_view key, std::string_view text) {
+  if (use_ == Use::off || text.size() > most_text) return;
   make_directories(folder_);
+  write_file_atomic(path_of(key), text);
+}
+
+void LayerCache::put(std::string_view key, const std::optional<Layer>& layer) {
   const Json json = layer ? json_object({{"digest", layer->descriptor.digest.text()},
                                          {"diff_id", layer->diff_id.text()},
                                          {"size", layer->descriptor.size},
                                          {"bytes", layer->bytes}})
                           : json_object({{"empty", true}});
-  write_file_atomic(path_of(key), dump_json(json));
+  put_text(key, dump_json(json));
 }
 
 } // namespace mlp::image

@@ -27,6 +27,10 @@ class LayerCache {
   [[nodiscard]] std::optional<Known> find(std::string_view key) const;
   void put(std::string_view key, const std::optional<Layer>& layer);
 
+  // The same for a text that was worked out from layers.
+  [[nodiscard]] std::optional<std::string> find_text(std::string_view key) const;
+  void put_text(std::string_view key, std::string_view text);
+
  private:
   [[nodiscard]] fs::path path_of(std::string_view key) const;
   fs::path folder_;
