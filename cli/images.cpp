@@ -160,6 +160,14 @@ Json transfer_json(const image::Transferred& result) {
                       {"referrers", result.referrers}});
 }
 
+void emit_transfer(Session& session, const std::string& name, const image::Transferred& result) {
+  Json record = transfer_json(result);
+  record["image"] = name;
+  session.output().emit(std::move(record),
+                        TextView{fmt::format("{}: {}, {}\n", name, result.manifest.digest.text(),
+                                             transfer_text(result))});
+}
+
 std::vector<Candidate> complete_images(Session& session) {
   std::vector<Candidate> out;
   if (const auto store = find_images(session))

@@ -48,6 +48,8 @@ struct OpenImage {
 
 // "moved 2 of 5 blobs (1.2 MiB)", for people.
 [[nodiscard]] std::string transfer_text(const image::Transferred& result);
+// The result of a command that moved an image, which is called `name` now.
+void emit_transfer(Session& session, const std::string& name, const image::Transferred& result);
 [[nodiscard]] Json transfer_json(const image::Transferred& result);
 
 } // namespace mlp

@@ -74,8 +74,9 @@ void verify(Session& session, config::ImageSpec spec) {
       std::move(record),
       TextView{same
                    ? fmt::format("{}: reproduced, {}\n", named.name, known.descriptor.digest.text())
-                   : fmt::format("{}: not reproduced: {} was built, {} comes out now\n{}",
-                                 named.name, known.descriptor.digest.short_hex(),
+                   : fmt::format("{}: not reproduced ({}): {} was built, {} comes out now\n{}",
+                                 named.name, image::verdict_word(diff.verdict),
+                                 known.descriptor.digest.short_hex(),
                                  again.descriptor.digest.short_hex(), diff_text(diff))});
   if (!same) session.set_verdict(ErrorKind::integrity);
 }

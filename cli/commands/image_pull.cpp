@@ -22,11 +22,7 @@ void run(Session& session) {
   const auto target = image::layout_target(store, reference.text());
   const image::Transferred result =
       image::transfer(*source, *target, transfer_options(session), session.output().progress());
-  Json record = transfer_json(result);
-  record["image"] = reference.text();
-  session.output().emit(std::move(record), TextView{fmt::format("{}: {}, {}\n", reference.text(),
-                                                                result.manifest.digest.text(),
-                                                                transfer_text(result))});
+  emit_transfer(session, reference.text(), result);
 }
 
 } // namespace
