@@ -1,6 +1,5 @@
 // `mlp image pull`: an image of a registry into the local store.
 #include "cli/images.hpp"
-#include "core/base/json.hpp"
 #include "core/base/text.hpp"
 
 #include <fmt/format.h>

@@ -1,7 +1,6 @@
 // `mlp image push`: a local image to a registry.
 #include "cli/completers.hpp"
 #include "cli/images.hpp"
-#include "core/base/json.hpp"
 #include "core/base/text.hpp"
 
 #include <fmt/format.h>

@@ -5,6 +5,7 @@
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
 #include "core/image/artifact.hpp"
+#include "core/image/chain.hpp"
 #include "core/image/image_content.hpp"
 #include "core/image/sbom.hpp"
 
@@ -14,22 +15,17 @@ namespace mlp {
 
 namespace {
 
-// The time of the document is the image's: the same image gives the same document.
-std::string seconds_of(const std::string& created) {
-  constexpr std::size_t to_seconds = 19; // "2026-11-23T15:00:00"
-  if (created.size() <= to_seconds || !created.ends_with('Z')) return "1970-01-01T00:00:00Z";
-  return created.substr(0, to_seconds) + "Z";
-}
-
 std::string made(Session& session, ImageReader& reader) {
   const image::ImageContent content =
       image::image_content(reader.with_layers(), reader.image(), session.stop_token());
-  return image::spdx_document({.name = reader.name(),
-                               .digest = reader.image().descriptor.digest,
-                               .created = seconds_of(reader.image().config.created),
-                               .tool_version = MLP_VERSION,
-                               .packages = image::packages_in(content.package_texts),
-                               .project = {}});
+  return image::spdx_document(
+      {.name = reader.name(),
+       .digest = reader.image().descriptor.digest,
+       // The same image gives the same document.
+       .created = image::format_seconds(image::parse_seconds(reader.image().config.created)),
+       .tool_version = MLP_VERSION,
+       .packages = image::packages_in(content.package_texts),
+       .project = {}});
 }
 
 void run(Session& session) {

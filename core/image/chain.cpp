@@ -7,7 +7,6 @@
 #include "core/base/time.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <chrono>
 

@@ -3,7 +3,6 @@
 #include "core/image/copy_step.hpp"
 
 #include "core/base/error.hpp"
-#include "core/base/interrupt.hpp"
 #include "core/base/text.hpp"
 #include "core/image/added_archive.hpp"
 #include "core/image/dockerignore.hpp"

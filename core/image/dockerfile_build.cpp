@@ -2,7 +2,6 @@
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
-#include "core/data/ignore.hpp"
 #include "core/image/build.hpp"
 #include "core/image/container_user.hpp"
 #include "core/image/copy_step.hpp"
@@ -10,7 +9,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <map>
 #include <memory>
 
