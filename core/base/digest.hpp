@@ -46,6 +46,9 @@ class Sha256 {
 };
 
 [[nodiscard]] Digest sha256(std::span<const std::byte> data);
+// The digests of several messages, in their order. Where the CPU has SHA instructions it takes two
+// messages at a time, which is nearly twice as fast as one after the other.
+void sha256_each(std::span<const std::span<const std::byte>> messages, std::span<Digest> digests);
 [[nodiscard]] Digest sha256(std::string_view text);
 
 } // namespace mlp

@@ -13,17 +13,22 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace mlp {
 
 namespace {
+
+constexpr std::size_t write_bytes = 1u << 20;
 
 File open_file(const fs::path& path, int flags, unsigned mode, std::string_view action) {
   int fd = -1;
@@ -112,6 +117,36 @@ void File::write(std::span<const std::byte> data) {
 
 void File::write(std::string_view text) {
   write(std::as_bytes(std::span(text)));
+}
+
+void File::write_at(std::span<const std::span<const std::byte>> parts, std::uint64_t offset) const {
+  std::vector<iovec> all;
+  for (const auto part : parts) {
+    if (!part.empty()) all.push_back({const_cast<std::byte*>(part.data()), part.size()});
+  }
+  for (std::span<iovec> left(all); !left.empty();) {
+    // About 1 MiB at a time: 4 MiB at once was measured to take the kernel up to twice as long.
+    std::size_t count = 0;
+    for (std::size_t bytes = 0; count < std::min<std::size_t>(left.size(), IOV_MAX); ++count) {
+      if (count > 0 && bytes + left[count].iov_len > write_bytes) break;
+      bytes += left[count].iov_len;
+    }
+    const auto some = left.first(count);
+    const ssize_t n =
+        ::pwritev(fd_, some.data(), static_cast<int>(some.size()), static_cast<off_t>(offset));
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      throw system_error(errno, "write", name());
+    }
+    offset += static_cast<std::uint64_t>(n);
+    auto done = static_cast<std::size_t>(n);
+    for (; !left.empty() && done >= left.front().iov_len; left = left.subspan(1))
+      done -= left.front().iov_len;
+    if (done > 0) {
+      left.front().iov_base = static_cast<std::byte*>(left.front().iov_base) + done;
+      left.front().iov_len -= done;
+    }
+  }
 }
 
 void File::sync() {

@@ -46,6 +46,8 @@ class File {
   // Writes all of it, or throws Error.
   void write(std::span<const std::byte> data);
   void write(std::string_view text);
+  // All parts, one behind the other from the offset on; does not move the position. Thread-safe.
+  void write_at(std::span<const std::span<const std::byte>> parts, std::uint64_t offset) const;
   void sync(); // fdatasync
   [[nodiscard]] std::uint64_t size() const;
 

@@ -5,7 +5,7 @@
 #include "core/base/error.hpp"
 
 #include <fmt/format.h>
-#include <zlib.h>
+#include <libdeflate.h>
 #include <zstd.h>
 
 #include <array>
@@ -55,21 +55,22 @@ bool looks_incompressible(ByteSpan data) {
 
 } // namespace
 
-Codec compress(ByteSpan plain, int level, Bytes& stored) {
-  if (!looks_incompressible(plain)) {
-    stored.resize(ZSTD_compressBound(plain.size()));
-    const std::size_t size = ZSTD_compressCCtx(compression_context(), stored.data(), stored.size(),
-                                               plain.data(), plain.size(), level);
-    if (!ZSTD_isError(size) && size + plain.size() / 32 < plain.size()) {
-      stored.resize(size);
-      return Codec::zstd;
-    }
-  }
-  stored.assign(plain.begin(), plain.end());
-  return Codec::raw;
+std::size_t stored_bound(std::size_t plain_size) noexcept {
+  return ZSTD_compressBound(plain_size);
 }
 
-void decompress(Codec codec, ByteSpan stored, std::size_t plain_size, Bytes& plain) {
+StoredForm compress(ByteSpan plain, int level, std::span<std::byte> room) {
+  if (!looks_incompressible(plain)) {
+    const std::size_t size = ZSTD_compressCCtx(compression_context(), room.data(), room.size(),
+                                               plain.data(), plain.size(), level);
+    if (!ZSTD_isError(size) && size + plain.size() / 32 < plain.size())
+      return {Codec::zstd, room.first(size)};
+  }
+  return {Codec::raw, plain};
+}
+
+ByteSpan decompress(Codec codec, ByteSpan stored, std::size_t plain_size,
+                    std::span<std::byte> room) {
   const auto fail = [](std::string_view reason) {
     return Error(ErrorKind::integrity, fmt::format("damaged object: {}", reason));
   };
@@ -77,19 +78,18 @@ void decompress(Codec codec, ByteSpan stored, std::size_t plain_size, Bytes& pla
     throw fail("larger than an object can be");
   if (codec == Codec::raw) {
     if (stored.size() != plain_size) throw fail("its size is not what its entry says");
-    plain.assign(stored.begin(), stored.end());
-    return;
+    return stored;
   }
-  plain.resize(plain_size);
-  const std::size_t size = ZSTD_decompressDCtx(decompression_context(), plain.data(), plain.size(),
+  if (room.size() < plain_size) throw fail("there is no room for it");
+  const std::size_t size = ZSTD_decompressDCtx(decompression_context(), room.data(), plain_size,
                                                stored.data(), stored.size());
   if (ZSTD_isError(size)) throw fail(fmt::format("zstd says '{}'", ZSTD_getErrorName(size)));
   if (size != plain_size) throw fail("its size is not what its entry says");
+  return room.first(plain_size);
 }
 
 std::uint32_t crc32(ByteSpan data) noexcept {
-  return static_cast<std::uint32_t>(
-      ::crc32_z(0, reinterpret_cast<const Bytef*>(data.data()), data.size()));
+  return ::libdeflate_crc32(0, data.data(), data.size());
 }
 
 } // namespace mlp::data

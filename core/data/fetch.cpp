@@ -229,21 +229,28 @@ class Fetcher final : public ObjectVisitor {
   // In the pool: objects of one pack that lie together.
   std::uint64_t read_range(const std::vector<Location>& some, std::uint64_t start,
                            std::uint64_t end) {
-    thread_local Bytes range, plain;
+    thread_local Bytes range, room;
     range.resize(static_cast<std::size_t>(end - start));
     try {
       range.resize(remote_.storage().read(pack_name(some.front().pack), start, range));
+      std::vector<PackEntry> entries;
+      std::vector<ByteSpan> stored, plain;
       for (const Location& location : some) {
         const std::size_t offset =
-            static_cast<std::size_t>(location.entry.offset - start) + entry_header_size;
-        const ByteSpan stored =
-            offset >= range.size()
-                ? ByteSpan()
-                : ByteSpan(range).subspan(offset, std::min<std::size_t>(location.entry.stored_size,
-                                                                        range.size() - offset));
-        check_stored(location.entry, stored, plain);
-        local_.put_stored(PackKind::data, location.entry, stored);
-        progress_.advance(location.entry.stored_size);
+            std::min(range.size(),
+                     static_cast<std::size_t>(location.entry.offset - start) + entry_header_size);
+        entries.push_back(location.entry);
+        stored.push_back(ByteSpan(range).subspan(
+            offset, std::min<std::size_t>(location.entry.stored_size, range.size() - offset)));
+      }
+      for (std::size_t i = 0, count = 0; i < entries.size(); i += count) {
+        count = one_batch(std::span(entries).subspan(i));
+        const auto these = std::span<const PackEntry>(entries).subspan(i, count);
+        const auto bytes = std::span<const ByteSpan>(stored).subspan(i, count);
+        check_stored(these, bytes, room, plain);
+        (void)local_.put_stored(PackKind::data, these, bytes);
+        for (const PackEntry& entry : these)
+          progress_.advance(entry.stored_size);
       }
     } catch (Error& error) {
       error.add_context(fmt::format("while fetching pack '{}' from '{}'",

@@ -14,6 +14,7 @@
 
 #include <cerrno>
 #include <deque>
+#include <mutex>
 
 namespace mlp::data {
 
@@ -30,7 +31,7 @@ class TemporaryFile {
     const int fd = ::openat(directory.fd(), name_.c_str(),
                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     if (fd < 0) throw system_error(errno, "write", directory.path_of(entry.name));
-    file_ = File(fd);
+    file_ = File(fd, directory.path_of(entry.name));
     ::flock(fd, LOCK_EX); // tells remove_dead_temporaries() that its writer lives
   }
   ~TemporaryFile() {
@@ -38,14 +39,9 @@ class TemporaryFile {
   }
   TemporaryFile(TemporaryFile&&) = delete;
 
-  void write_at(ByteSpan data, std::uint64_t offset) {
-    while (!data.empty()) {
-      const ssize_t n = ::pwrite(file_.fd(), data.data(), data.size(), static_cast<off_t>(offset));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) throw system_error(errno, "write", directory_.path_of(entry_.name));
-      data = data.subspan(static_cast<std::size_t>(n));
-      offset += static_cast<std::uint64_t>(n);
-    }
+  void write_at(std::span<const ByteSpan> parts, std::uint64_t offset) {
+    const std::lock_guard lock(mutex_); // threads would spin on the kernel's lock of the file
+    file_.write_at(parts, offset);
   }
 
   [[nodiscard]] bool clone(const File& source) const {
@@ -71,17 +67,33 @@ class TemporaryFile {
   const Entry& entry_;
   std::string name_;
   File file_;
+  std::mutex mutex_;
   bool done_ = false;
 };
 
-void write_chunk(TemporaryFile& file, std::uint64_t offset, const Ref& ref, ObjectStore& store,
-                 Progress& progress) {
-  thread_local Bytes plain;
-  store.read(ref.id, plain);
-  if (plain.size() != ref.size)
-    throw Error(ErrorKind::integrity, "damaged manifest: a chunk has another size");
-  file.write_at(plain, offset);
-  progress.advance(ref.size);
+// Chunks that lie one behind the other in the file, from `offset` on.
+void write_chunks(TemporaryFile& file, std::uint64_t offset, std::span<const Ref> refs,
+                  ObjectStore& store, Progress& progress) {
+  thread_local ObjectBatch batch;
+  std::vector<Location> locations;
+  std::vector<PackEntry> entries;
+  for (const Ref& ref : refs) {
+    locations.push_back(store.locate(ref.id));
+    entries.push_back(locations.back().entry);
+  }
+  for (std::size_t first = 0, count = 0; first < refs.size(); first += count) {
+    count = one_batch(std::span(entries).subspan(first));
+    store.read_each(std::span(locations).subspan(first, count), batch);
+    std::uint64_t bytes = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (batch.plain[i].size() != refs[first + i].size)
+        throw Error(ErrorKind::integrity, "damaged manifest: a chunk has another size");
+      bytes += refs[first + i].size;
+    }
+    file.write_at(batch.plain, offset);
+    progress.advance(bytes);
+    offset += bytes;
+  }
 }
 
 template <class Body>
@@ -96,11 +108,10 @@ FileStat restore_small(const Directory& directory, const Entry& entry, ObjectSto
   return named(directory, entry, [&] {
     TemporaryFile file(directory, entry);
     ContentReader reader(store, entry.content);
-    std::uint64_t offset = 0;
-    while (const auto ref = reader.next()) {
-      write_chunk(file, offset, *ref, store, progress);
-      offset += ref->size;
-    }
+    std::vector<Ref> refs;
+    while (auto ref = reader.next())
+      refs.push_back(*ref);
+    write_chunks(file, 0, refs, store, progress);
     return file.commit();
   });
 }
@@ -137,11 +148,7 @@ FileStat restore_large(const Directory& directory, const Entry& entry, ObjectSto
         block.get();
       }
       blocks.push_back(pool.submit([file, offset, refs = std::move(refs), &store, &progress] {
-        std::uint64_t at = offset;
-        for (const Ref& ref : refs) {
-          write_chunk(*file, at, ref, store, progress);
-          at += ref.size;
-        }
+        write_chunks(*file, offset, refs, store, progress);
       }));
       offset += size;
     }

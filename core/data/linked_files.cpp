@@ -5,6 +5,7 @@
 #include "core/base/error.hpp"
 #include "core/data/bytes.hpp"
 #include "core/data/file_restore.hpp"
+#include "core/data/seal.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -14,7 +15,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <ctime>
 
 namespace mlp::data {
 
@@ -38,17 +38,8 @@ std::string name_of(const Entry& entry) {
   return name;
 }
 
-// The nanoseconds of the modification time of the file of that name: never 0, which file systems
-// without them would have.
-long mark_of(const std::string& name) {
-  return 1 + static_cast<long>(std::stoul(name.substr(0, 7), nullptr, 16) % 999'999'999);
-}
-
 bool is_intact(const File& file, const Entry& entry, const std::string& name) {
-  struct stat info {};
-  return ::fstat(file.fd(), &info) == 0 && S_ISREG(info.st_mode) &&
-         static_cast<std::uint64_t>(info.st_size) == entry.content.size &&
-         (info.st_mode & 0222) == 0 && info.st_mtim.tv_nsec == mark_of(name);
+  return is_sealed(file, name) && file.size() == entry.content.size;
 }
 
 std::optional<File> open_intact(const Directory& bucket, const Entry& entry,
@@ -59,17 +50,6 @@ std::optional<File> open_intact(const Directory& bucket, const Entry& entry,
   File file(fd);
   if (!is_intact(file, entry, name)) return std::nullopt;
   return file;
-}
-
-void seal(const File& file, const Entry& entry, const std::string& name) {
-  struct timespec times[2] = {};
-  ::clock_gettime(CLOCK_REALTIME, &times[1]);
-  times[0].tv_nsec = UTIME_OMIT;
-  times[1].tv_sec -= 1;
-  times[1].tv_nsec = mark_of(name);
-  const mode_t mode = entry.type == EntryType::executable ? 0555 : 0444;
-  if (::fchmod(file.fd(), mode) != 0 || ::futimens(file.fd(), times) != 0)
-    throw system_error(errno, "seal", file.name());
 }
 
 // Makes the file of that name. One that another made meanwhile stays, so that a link to it always
@@ -85,7 +65,7 @@ File make(const Directory& cache, const Entry& entry, const std::string& name,
   } removal{cache, temporary.name};
   (void)restore(cache, temporary);
   File file = cache.open_file(temporary.name);
-  seal(file, entry, name);
+  seal(file, name, entry.type == EntryType::executable ? 0555 : 0444);
   if (::linkat(cache.fd(), temporary.name.c_str(), cache.fd(), name.c_str(), 0) == 0) return file;
   if (errno != EEXIST) throw system_error(errno, "write", cache.path_of(name));
   if (auto there = open_intact(cache, entry, name)) return *std::move(there);

@@ -14,6 +14,8 @@ namespace {
 constexpr std::string_view header_magic = "mlppack\n";
 constexpr std::string_view footer_magic = "mlpend.\n";
 constexpr std::uint32_t pack_version = 1;
+constexpr std::uint64_t batch_bytes = 4u << 20;
+constexpr std::size_t batch_entries = 4096;
 
 void append_entry_fields(const PackEntry& entry, ByteWriter& out) {
   out.u32(entry.stored_size);
@@ -169,21 +171,71 @@ std::uint64_t lay_out(std::span<PackEntry> entries) {
   return offset;
 }
 
-void check_stored(const PackEntry& entry, ByteSpan stored, Bytes& plain) {
-  const auto fail = [&](std::string_view reason) {
-    return Error(ErrorKind::integrity,
-                 fmt::format("object '{}' is damaged: {}", entry.id.short_hex(), reason));
-  };
-  if (stored.size() != entry.stored_size) throw fail("it is cut short");
+namespace {
+
+Error damaged(const PackEntry& entry, std::string_view reason) {
+  return Error(ErrorKind::integrity,
+               fmt::format("object '{}' is damaged: {}", entry.id.short_hex(), reason));
+}
+
+// The plain bytes, whose digest is still to be looked at.
+ByteSpan plain_bytes(const PackEntry& entry, ByteSpan stored, std::span<std::byte> room,
+                     Depth depth = Depth::digests) {
+  if (stored.size() != entry.stored_size) throw damaged(entry, "it is cut short");
   // Before a decoder sees it; of raw bytes the digest says more.
-  if (entry.codec != Codec::raw && crc32(stored) != entry.crc)
-    throw fail("its checksum does not match");
+  if ((entry.codec != Codec::raw || depth == Depth::checksums) && crc32(stored) != entry.crc)
+    throw damaged(entry, "its checksum does not match");
   try {
-    decompress(entry.codec, stored, entry.plain_size, plain);
+    return decompress(entry.codec, stored, entry.plain_size, room);
   } catch (const Error& error) {
-    throw fail(error.message());
+    throw damaged(entry, error.message());
   }
-  if (sha256(plain) != entry.id) throw fail("its digest does not match");
+}
+
+// What decompressing it needs.
+std::size_t room_for(const PackEntry& entry) noexcept {
+  return entry.codec == Codec::raw || entry.plain_size > max_object_bytes ? 0 : entry.plain_size;
+}
+
+} // namespace
+
+void check_stored(const PackEntry& entry, ByteSpan stored, Bytes& plain) {
+  plain.resize(room_for(entry));
+  const ByteSpan found = plain_bytes(entry, stored, plain);
+  if (sha256(found) != entry.id) throw damaged(entry, "its digest does not match");
+  if (found.data() != plain.data()) plain.assign(found.begin(), found.end());
+}
+
+void check_stored(std::span<const PackEntry> entries, std::span<const ByteSpan> stored, Bytes& room,
+                  std::vector<ByteSpan>& plain, Depth depth) {
+  std::size_t bytes = 0;
+  for (const PackEntry& entry : entries)
+    bytes += room_for(entry);
+  if (room.size() < bytes) room.resize(bytes);
+  std::span<std::byte> left(room);
+  plain.clear();
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const std::size_t here = room_for(entries[i]);
+    plain.push_back(plain_bytes(entries[i], stored[i], left.first(here), depth));
+    left = left.subspan(here);
+  }
+  if (depth == Depth::checksums) return;
+  std::vector<Digest> ids(entries.size());
+  sha256_each(plain, ids);
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (ids[i] != entries[i].id) throw damaged(entries[i], "its digest does not match");
+  }
+}
+
+std::size_t one_batch(std::span<const PackEntry> entries) noexcept {
+  std::uint64_t bytes = 0;
+  std::size_t count = 0;
+  while (count < std::min(entries.size(), batch_entries)) {
+    bytes += entries[count].plain_size;
+    if (bytes > batch_bytes && count > 0) break;
+    ++count;
+  }
+  return count;
 }
 
 std::string pack_name(const Digest& id) {

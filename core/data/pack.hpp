@@ -79,6 +79,16 @@ std::uint64_t lay_out(std::span<PackEntry> entries);
 // Checks the digest of one entry's stored bytes, and the CRC of compressed ones, leaving the plain
 // bytes in `plain`. Throws Error(integrity) that names the object.
 void check_stored(const PackEntry& entry, ByteSpan stored, Bytes& plain);
+// The same for several, which is faster; take as many as one_batch() says. `plain` gets views of
+// `stored` or of `room`, which is made as large as it has to be. Throws for the first that is
+// damaged. With Depth::checksums the digests are not computed: for what had the right ones a moment
+// ago.
+enum class Depth : std::uint8_t { digests, checksums };
+void check_stored(std::span<const PackEntry> entries, std::span<const ByteSpan> stored, Bytes& room,
+                  std::vector<ByteSpan>& plain, Depth depth = Depth::digests);
+// How many entries, from the first one, have 4 MiB of plain bytes together or less; at
+// least one, at most 4096.
+[[nodiscard]] std::size_t one_batch(std::span<const PackEntry> entries) noexcept;
 
 // "packs/<64 hex>.pack", in the local store and in every remote.
 [[nodiscard]] std::string pack_name(const Digest& id);

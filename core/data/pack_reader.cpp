@@ -2,11 +2,11 @@
 #include "core/data/pack_reader.hpp"
 
 #include "core/base/error.hpp"
+#include "core/data/seal.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 
 namespace mlp::data {
 
@@ -76,60 +76,121 @@ PackContents read_pack_end(const ReadAt& read, std::uint64_t size, const Digest&
   return contents;
 }
 
-std::vector<PackDamage> check_pack(const ReadAt& read, std::uint64_t size, const Digest& id,
-                                   const std::function<void(std::uint64_t)>& progress) {
-  std::vector<PackDamage> damages;
-  std::map<std::uint64_t, PackEntry> by_offset;
-  std::uint64_t end = size;
-  try {
-    const PackContents contents = read_pack_end(read, size, id);
-    end = size - pack_footer_size - contents.entries.size() * index_entry_size;
-    for (const auto& entry : contents.entries)
-      by_offset.emplace(entry.offset, entry);
-  } catch (const Error& error) {
-    // "failed": a version that this binary does not know; a flipped bit can look like one.
-    if (error.kind() != ErrorKind::integrity && error.kind() != ErrorKind::failed) throw;
-    damages.push_back({std::nullopt, error.message()});
+namespace {
+
+// The entries as they lie, by the index: many at a time, or one by one where some are damaged.
+void check_entries(Stream& stream, std::vector<PackEntry> entries,
+                   std::vector<PackDamage>& damages) {
+  std::sort(entries.begin(), entries.end(),
+            [](const PackEntry& a, const PackEntry& b) { return a.offset < b.offset; });
+  Bytes expected, room;
+  std::vector<ByteSpan> stored, plain;
+  std::span<const PackEntry> left(entries);
+  while (!left.empty()) {
+    const auto some = left.first(one_batch(left));
+    left = left.subspan(some.size());
+    const std::uint64_t start = some.front().offset;
+    const PackEntry& last = some.back();
+    const ByteSpan range = stream.at(start, static_cast<std::size_t>(last.offset - start) +
+                                                entry_header_size + last.stored_size);
+    stored.clear();
+    for (const PackEntry& entry : some) {
+      const ByteSpan here = range.subspan(static_cast<std::size_t>(entry.offset - start));
+      expected.clear();
+      append_entry_header(entry, expected);
+      if (!std::equal(expected.begin(), expected.end(), here.begin()))
+        damages.push_back({entry.id, "its entry header does not match the index"});
+      stored.push_back(here.subspan(entry_header_size, entry.stored_size));
+    }
+    try {
+      check_stored(some, stored, room, plain);
+    } catch (const Error&) {
+      for (std::size_t i = 0; i < some.size(); ++i) {
+        try {
+          check_stored(some[i], stored[i], room);
+        } catch (const Error& error) {
+          damages.push_back({some[i].id, error.message()});
+        }
+      }
+    }
   }
-  const bool indexed = damages.empty();
-  Stream stream(read, size, progress);
+}
+
+// Where the index is damaged: by the entries' own headers, as far as these lead.
+void check_by_headers(Stream& stream, std::uint64_t size, std::vector<PackDamage>& damages) {
   Bytes plain;
   std::uint64_t offset = pack_header_size;
-  while (offset < end) {
+  while (offset < size) {
     PackEntry entry;
     try {
-      const ByteSpan header = stream.at(offset, entry_header_size);
-      if (!indexed) {
-        entry = parse_entry_header(header, offset); // fails at the index: then all was read
-      } else {
-        entry = by_offset.at(offset);
-        Bytes expected;
-        append_entry_header(entry, expected);
-        if (!std::equal(expected.begin(), expected.end(), header.begin(), header.end()))
-          damages.push_back({entry.id, "its entry header does not match the index"});
-      }
+      entry = parse_entry_header(stream.at(offset, entry_header_size), offset);
       check_stored(entry, stream.at(offset + entry_header_size, entry.stored_size), plain);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::integrity) throw;
-      if (!indexed && entry.plain_size == 0) break;
+      if (entry.plain_size == 0) break; // the index: all was read
       damages.push_back({entry.id, error.message()});
       if (entry.stored_size == 0) break;
     }
     offset += entry_header_size + entry.stored_size;
   }
+}
+
+} // namespace
+
+std::vector<PackDamage> check_pack(const ReadAt& read, std::uint64_t size, const Digest& id,
+                                   const std::function<void(std::uint64_t)>& progress) {
+  std::vector<PackDamage> damages;
+  std::optional<PackContents> contents;
+  try {
+    contents = read_pack_end(read, size, id);
+  } catch (const Error& error) {
+    // "failed": a version that this binary does not know; a flipped bit can look like one.
+    if (error.kind() != ErrorKind::integrity && error.kind() != ErrorKind::failed) throw;
+    damages.push_back({std::nullopt, error.message()});
+  }
+  Stream stream(read, size, progress);
+  try {
+    if (contents)
+      check_entries(stream, std::move(contents->entries), damages);
+    else
+      check_by_headers(stream, size, damages);
+  } catch (const Error& error) { // it became shorter while it was read
+    if (error.kind() != ErrorKind::integrity) throw;
+    damages.push_back({std::nullopt, error.message()});
+  }
   return damages;
 }
 
-std::optional<PackContents> read_sound_pack(const ReadAt& read, std::uint64_t size,
-                                            const Digest& id,
-                                            const std::function<void(std::uint64_t)>& progress) {
+namespace {
+
+std::optional<PackContents> read_sound_end(const ReadAt& read, std::uint64_t size,
+                                           const Digest& id) {
   try {
-    if (!check_pack(read, size, id, progress).empty()) return std::nullopt;
     return read_pack_end(read, size, id);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::integrity) throw;
     return std::nullopt;
   }
+}
+
+} // namespace
+
+std::optional<PackContents> read_sound_pack(const ReadAt& read, std::uint64_t size,
+                                            const Digest& id,
+                                            const std::function<void(std::uint64_t)>& progress) {
+  if (!check_pack(read, size, id, progress).empty()) return std::nullopt;
+  return read_sound_end(read, size, id);
+}
+
+std::optional<PackContents> read_own_pack(const File& file, const Digest& id,
+                                          const std::function<void(std::uint64_t)>& progress) {
+  const ReadAt read = [&](std::uint64_t offset, std::span<std::byte> into) {
+    return file.read_at(into, offset);
+  };
+  const std::uint64_t size = file.size();
+  if (!is_sealed(file, id.hex())) return read_sound_pack(read, size, id, progress);
+  progress(size);
+  return read_sound_end(read, size, id);
 }
 
 } // namespace mlp::data

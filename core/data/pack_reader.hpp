@@ -1,6 +1,7 @@
 // Reading packs that lie somewhere: their ends, to know what is in them, and all of them, to check.
 #pragma once
 
+#include "core/base/fs.hpp"
 #include "core/data/pack.hpp"
 
 #include <functional>
@@ -39,5 +40,10 @@ check_pack(const ReadAt& read, std::uint64_t size, const Digest& id,
 [[nodiscard]] std::optional<PackContents>
 read_sound_pack(const ReadAt& read, std::uint64_t size, const Digest& id,
                 const std::function<void(std::uint64_t)>& progress);
+
+// The same for a pack of one's own: where it is as its writer sealed it, only its end is read.
+[[nodiscard]] std::optional<PackContents>
+read_own_pack(const File& file, const Digest& id,
+              const std::function<void(std::uint64_t)>& progress);
 
 } // namespace mlp::data

@@ -4,6 +4,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/ids.hpp"
+#include "core/data/seal.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -18,6 +19,7 @@ namespace mlp::data {
 namespace {
 constexpr std::size_t buffer_bytes = 1u << 20;
 constexpr std::uint64_t write_back_bytes = 8u << 20;
+constexpr std::uint64_t direct_bytes = 256u << 10; // from here on not through the buffer
 } // namespace
 
 PackWriter::PackWriter(const fs::path& store, PackKind kind) : store_(store), kind_(kind) {
@@ -26,7 +28,7 @@ PackWriter::PackWriter(const fs::path& store, PackKind kind) : store_(store), ki
     const int fd = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
     if (fd < 0 && errno == EEXIST) continue;
     if (fd < 0) throw system_error(errno, "write", temporary_.native());
-    file_ = File(fd);
+    file_ = File(fd, temporary_.native());
     ::flock(fd, LOCK_EX);
     struct stat info {};
     if (::fstat(fd, &info) == 0 && info.st_nlink > 0) break; // else a cleaner came between
@@ -39,34 +41,93 @@ PackWriter::~PackWriter() {
   if (!finished_) ::unlink(temporary_.c_str());
 }
 
-void PackWriter::append(PackEntry entry, ByteSpan stored) {
-  entry.offset = size_;
-  append_entry_header(entry, buffer_);
-  buffer_.insert(buffer_.end(), stored.begin(), stored.end());
-  size_ += entry_header_size + stored.size();
-  entries_.push_back(entry);
+bool PackWriter::place(std::span<PackEntry> entries, std::span<const ByteSpan> stored) {
+  std::uint64_t bytes = 0;
+  for (PackEntry& entry : entries) {
+    entry.offset = size_ + bytes;
+    bytes += entry_header_size + entry.stored_size;
+  }
+  entries_.insert(entries_.end(), entries.begin(), entries.end());
+  const bool direct = bytes >= direct_bytes;
+  if (direct) flush(); // what comes before
+  size_ += bytes;
+  if (direct) {
+    const std::lock_guard lock(mutex_);
+    ++writing_;
+    return true;
+  }
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    append_entry_header(entries[i], buffer_);
+    buffer_.insert(buffer_.end(), stored[i].begin(), stored[i].end());
+  }
   if (buffer_.size() >= buffer_bytes) flush();
+  return false;
+}
+
+void PackWriter::write(std::span<const PackEntry> entries, std::span<const ByteSpan> stored) {
+  const auto done = [&](bool failed) {
+    const std::lock_guard lock(mutex_);
+    --writing_;
+    failed_ = failed_ || failed;
+    written_.notify_all();
+  };
+  try {
+    Bytes headers;
+    headers.reserve(entries.size() * entry_header_size);
+    for (const PackEntry& entry : entries)
+      append_entry_header(entry, headers);
+    std::vector<ByteSpan> parts;
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      parts.push_back(ByteSpan(headers).subspan(i * entry_header_size, entry_header_size));
+      parts.push_back(stored[i]);
+    }
+    write_parts(parts, entries.front().offset);
+  } catch (...) {
+    done(true);
+    throw;
+  }
+  done(false);
+}
+
+void PackWriter::append(PackEntry entry, ByteSpan stored) {
+  const std::span<PackEntry> entries(&entry, 1);
+  const std::span<const ByteSpan> bytes(&stored, 1);
+  if (place(entries, bytes)) write(entries, bytes);
 }
 
 void PackWriter::flush() {
-  try {
-    file_.write(buffer_);
-  } catch (Error& error) {
-    error.add_context(fmt::format("while writing a pack in '{}'", store_.native()));
-    throw;
-  }
+  if (buffer_.empty()) return;
+  const ByteSpan part(buffer_);
+  write_parts({&part, 1}, size_ - buffer_.size());
   buffer_.clear();
-  if (size_ - started_ >= write_back_bytes) {
-    ::sync_file_range(file_.fd(), static_cast<off_t>(started_),
-                      static_cast<off_t>(size_ - started_), SYNC_FILE_RANGE_WRITE);
-    started_ = size_;
-  }
+}
+
+void PackWriter::write_parts(std::span<const ByteSpan> parts, std::uint64_t offset) {
+  // One at a time: threads that write to one file would spin on the kernel's lock of it.
+  const std::lock_guard lock(file_mutex_);
+  with_context(fmt::format("while writing a pack in '{}'", store_.native()),
+               [&] { file_.write_at(parts, offset); });
+  for (const ByteSpan part : parts)
+    unstarted_ += part.size();
+  if (unstarted_ < write_back_bytes) return;
+  // So that the sync at the end is short: all that is not on its way to the disk yet.
+  ::sync_file_range(file_.fd(), 0, 0, SYNC_FILE_RANGE_WRITE);
+  unstarted_ = 0;
 }
 
 Digest PackWriter::finish() {
   PackEnd end = encode_pack_end(kind_, entries_);
   buffer_.insert(buffer_.end(), end.bytes.begin(), end.bytes.end());
+  size_ += end.bytes.size();
   flush();
+  {
+    std::unique_lock lock(mutex_);
+    written_.wait(lock, [&] { return writing_ == 0; });
+    if (failed_)
+      throw Error(ErrorKind::failed,
+                  fmt::format("a pack in '{}' was not written whole", store_.native()));
+  }
+  seal(file_, end.id.hex(), 0444);
   if (::fsync(file_.fd()) != 0) throw system_error(errno, "sync", temporary_.native());
   const fs::path target = store_ / pack_name(end.id);
   if (::rename(temporary_.c_str(), target.c_str()) != 0)

@@ -5,11 +5,14 @@
 #include "core/base/fs.hpp"
 #include "core/data/pack.hpp"
 
+#include <condition_variable>
+#include <mutex>
+#include <span>
 #include <vector>
 
 namespace mlp::data {
 
-// Not thread-safe. Destruction without finish() removes the file.
+// Not thread-safe but for write(). Destruction without finish() removes the file.
 class PackWriter {
  public:
   // Creates <store>/tmp/<random>. Throws Error.
@@ -17,7 +20,12 @@ class PackWriter {
   ~PackWriter();
   PackWriter(PackWriter&&) = delete;
 
-  // Sets the entry's offset. The bytes are buffered.
+  // Adds the entries, whose offsets it sets. True: the bytes, which are many, are still to be
+  // written, by a write() of the same spans, that other calls need not wait for. Else they were
+  // taken.
+  [[nodiscard]] bool place(std::span<PackEntry> entries, std::span<const ByteSpan> stored);
+  void write(std::span<const PackEntry> entries, std::span<const ByteSpan> stored);
+  // Both, for one.
   void append(PackEntry entry, ByteSpan stored);
   [[nodiscard]] bool full() const {
     return size_ >= target_pack_bytes || entries_.size() >= target_pack_entries;
@@ -25,12 +33,14 @@ class PackWriter {
   [[nodiscard]] PackKind kind() const { return kind_; }
   [[nodiscard]] const std::vector<PackEntry>& entries() const { return entries_; }
 
-  // Writes index and footer, syncs, and renames to <store>/packs/<id>.pack. Returns the id; the
-  // entries are then in order of id.
+  // Waits for every write(), writes index and footer, syncs, and renames to
+  // <store>/packs/<id>.pack. Returns the id; the entries are then in order of id. Throws Error,
+  // also if a write() did.
   Digest finish();
 
  private:
   void flush();
+  void write_parts(std::span<const ByteSpan> parts, std::uint64_t offset);
 
   fs::path store_;
   fs::path temporary_;
@@ -38,9 +48,15 @@ class PackWriter {
   File file_;
   Bytes buffer_;
   std::vector<PackEntry> entries_;
-  std::uint64_t size_ = 0;    // header and entries
-  std::uint64_t started_ = 0; // up to here the kernel has been asked to write back
+  std::uint64_t size_ = 0; // header and entries
   bool finished_ = false;
+
+  std::mutex file_mutex_;
+  std::uint64_t unstarted_ = 0; // written since the kernel was last asked to write back
+  std::mutex mutex_;            // over what follows
+  std::condition_variable written_;
+  int writing_ = 0; // placed, and not written yet
+  bool failed_ = false;
 };
 
 // Removes the temporary files of dead writers from <store>/tmp. Never throws; returns how many.

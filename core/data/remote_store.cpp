@@ -169,7 +169,7 @@ class RangeReader {
 
 // Leaves the new pack's id in `pack` and returns its size.
 std::uint64_t RemoteStore::send(PackKind kind, std::vector<PackEntry>& entries,
-                                const ReadNext& read, Progress& progress, Digest& pack) {
+                                const ReadSome& read, Progress& progress, Digest& pack) {
   std::vector<PackEntry> by_id = entries; // entries keep their order in the pack
   (void)lay_out(by_id);
   (void)lay_out(entries);
@@ -186,12 +186,13 @@ std::uint64_t RemoteStore::send(PackKind kind, std::vector<PackEntry>& entries,
       reported = std::max(reported, sent);
       buffer.clear();
     };
-    Bytes stored;
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      read(i, stored);
-      append_entry_header(entries[i], buffer);
-      buffer.insert(buffer.end(), stored.begin(), stored.end());
-      if (buffer.size() >= send_buffer) flush();
+    for (std::size_t i = 0; i < entries.size();) {
+      const std::size_t count = one_batch(std::span(entries).subspan(i));
+      for (const ByteSpan stored : read(i, count)) {
+        append_entry_header(entries[i++], buffer);
+        buffer.insert(buffer.end(), stored.begin(), stored.end());
+        if (buffer.size() >= send_buffer) flush();
+      }
     }
     buffer.insert(buffer.end(), end.bytes.begin(), end.bytes.end());
     flush();
@@ -213,17 +214,20 @@ std::uint64_t RemoteStore::send(PackKind kind, std::vector<PackEntry>& entries,
 
 std::uint64_t RemoteStore::send_pack(ObjectStore& local, PackKind kind,
                                      std::vector<PackEntry> entries, Progress& progress) {
-  Bytes plain;
-  const auto read = [&](std::size_t number, Bytes& stored) {
-    const PackEntry& entry = entries[number];
-    const auto location = local.find(entry.id);
-    if (!location)
-      throw Error(ErrorKind::not_found,
-                  fmt::format("object '{}' is not in the local store", entry.id.short_hex()));
-    local.read_stored(*location, stored, plain);
-    if (stored.size() != entry.stored_size || location->entry.crc != entry.crc)
-      throw Error(ErrorKind::conflict, "the local store changed meanwhile")
-          .with_hint("run the command again");
+  ObjectBatch batch;
+  std::vector<Location> locations;
+  const auto read = [&](std::size_t first, std::size_t count) -> std::span<const ByteSpan> {
+    locations.clear();
+    for (std::size_t i = first; i < first + count; ++i)
+      locations.push_back(local.locate(entries[i].id));
+    local.read_each(locations, batch);
+    for (std::size_t i = 0; i < count; ++i) {
+      const PackEntry& entry = entries[first + i];
+      if (batch.stored[i].size() != entry.stored_size || locations[i].entry.crc != entry.crc)
+        throw Error(ErrorKind::conflict, "the local store changed meanwhile")
+            .with_hint("run the command again");
+    }
+    return batch.stored;
   };
   Digest pack;
   return send(kind, entries, read, progress, pack);
@@ -241,12 +245,20 @@ Digest RemoteStore::send_again(PackKind kind, const std::vector<Location>& objec
   for (const Location& location : objects)
     entries.push_back(location.entry);
   RangeReader reader(storage_);
-  const auto read = [&](std::size_t number, Bytes& stored) {
-    try {
-      reader.read(objects[number], stored);
-    } catch (Error& error) {
-      throw named(std::move(error), objects[number]);
+  std::vector<Bytes> read_now;
+  std::vector<ByteSpan> views;
+  const auto read = [&](std::size_t first, std::size_t count) -> std::span<const ByteSpan> {
+    read_now.resize(count);
+    views.clear();
+    for (std::size_t i = 0; i < count; ++i) {
+      try {
+        reader.read(objects[first + i], read_now[i]);
+      } catch (Error& error) {
+        throw named(std::move(error), objects[first + i]);
+      }
+      views.emplace_back(read_now[i]);
     }
+    return views;
   };
   Digest pack;
   (void)send(kind, entries, read, no_progress(), pack);
@@ -269,9 +281,8 @@ std::optional<std::uint64_t> RemoteStore::link_from(ObjectStore& local, const Di
   auto* linked = storage_.ability<LinkedObjects>();
   if (linked == nullptr) return std::nullopt;
   const File file = File::open_read(local.pack_path(pack));
-  const auto contents = read_sound_pack(
-      [&](std::uint64_t offset, std::span<std::byte> into) { return file.read_at(into, offset); },
-      file.size(), pack, [&](std::uint64_t bytes) { progress.advance(bytes); });
+  const auto contents =
+      read_own_pack(file, pack, [&](std::uint64_t bytes) { progress.advance(bytes); });
   if (!contents || !linked->link_from(local.pack_path(pack), pack_name(pack))) return std::nullopt;
   index_.add(pack, contents->kind, contents->entries);
   return file.size();

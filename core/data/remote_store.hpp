@@ -42,7 +42,8 @@ class RemoteStore final : public ObjectSource {
                           Progress& progress);
 
   // Share a whole pack with the local store, where the storage has that ability and the two lie on
-  // one file system: every byte is read and checked, and none written. Return the bytes of the
+  // one file system: none is written. Of the remote's packs every byte is read and checked, of the
+  // local store's those that were touched since their writer sealed them. Return the bytes of the
   // pack, or nullopt if it cannot be done or the pack is damaged: its objects go one by one then.
   // Thread-safe.
   std::optional<std::uint64_t> link_from(ObjectStore& local, const Digest& pack,
@@ -63,9 +64,9 @@ class RemoteStore final : public ObjectSource {
 
  private:
   Error named(Error error, const Location& location) const;
-  // Leaves the stored bytes of the object of that number in `stored`, checked.
-  using ReadNext = std::function<void(std::size_t number, Bytes& stored)>;
-  std::uint64_t send(PackKind kind, std::vector<PackEntry>& entries, const ReadNext& read,
+  // The stored bytes of `count` objects from number `first` on, checked; valid until the next call.
+  using ReadSome = std::function<std::span<const ByteSpan>(std::size_t first, std::size_t count)>;
+  std::uint64_t send(PackKind kind, std::vector<PackEntry>& entries, const ReadSome& read,
                      Progress& progress, Digest& pack);
 
   Storage& storage_;

@@ -48,12 +48,16 @@ Error keeps_changing(const std::string& path) {
 }
 
 std::vector<Ref> put_chunks(ObjectSink& sink, ByteSpan data, std::span<const std::size_t> sizes) {
-  std::vector<Ref> refs;
-  refs.reserve(sizes.size());
+  std::vector<ByteSpan> chunks;
   for (const std::size_t size : sizes) {
-    refs.push_back({sink.put(PackKind::data, data.first(size)), size});
+    chunks.push_back(data.first(size));
     data = data.subspan(size);
   }
+  const std::vector<Digest> ids = sink.put_each(PackKind::data, chunks);
+  std::vector<Ref> refs;
+  refs.reserve(sizes.size());
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    refs.push_back({ids[i], sizes[i]});
   return refs;
 }
 
@@ -257,12 +261,12 @@ class Scanner {
       const std::size_t size = read_some(file, buffer, path);
       if (size != result.stat.size || stat_of(file, path) != result.stat) continue;
       ContentBuilder builder(sink_);
-      ByteSpan rest = ByteSpan(buffer).first(size);
-      while (!rest.empty()) {
-        const std::size_t cut = cut_point(rest);
-        builder.add({sink_.put(PackKind::data, rest.first(cut)), cut});
-        rest = rest.subspan(cut);
-      }
+      const ByteSpan all = ByteSpan(buffer).first(size);
+      std::vector<std::size_t> sizes;
+      for (ByteSpan rest = all; !rest.empty(); rest = rest.subspan(sizes.back()))
+        sizes.push_back(cut_point(rest));
+      for (const Ref& ref : put_chunks(sink_, all, sizes))
+        builder.add(ref);
       result.content = builder.finish();
       advance(size);
       return result;

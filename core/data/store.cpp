@@ -36,6 +36,19 @@ std::vector<Digest> list_packs(const fs::path& store) {
 
 } // namespace
 
+std::vector<Digest> ObjectSink::put_each(PackKind kind, std::span<const ByteSpan> plain) {
+  std::vector<Digest> ids;
+  for (const ByteSpan one : plain)
+    ids.push_back(put(kind, one));
+  return ids;
+}
+
+std::vector<Digest> HashOnly::put_each(PackKind, std::span<const ByteSpan> plain) {
+  std::vector<Digest> ids(plain.size());
+  sha256_each(plain, ids);
+  return ids;
+}
+
 ObjectStore::ObjectStore(fs::path directory, int compression_level)
     : directory_(std::move(directory)), level_(compression_level), index_(directory_ / "index") {
   reload();
@@ -104,14 +117,104 @@ void ObjectStore::read_stored(const Location& given, Bytes& stored, Bytes& plain
   }
 }
 
-void ObjectStore::read(const Digest& id, Bytes& plain) {
+namespace {
+
+constexpr std::uint64_t most_at_once = 8u << 20;
+
+// How many locations, from the first one, lie one behind the other in one pack.
+std::size_t run_length(std::span<const Location> locations) {
+  std::size_t count = 1;
+  const auto end = [](const PackEntry& entry) {
+    return entry.offset + entry_header_size + entry.stored_size;
+  };
+  while (count < locations.size() && locations[count].pack == locations[0].pack &&
+         locations[count].entry.offset == end(locations[count - 1].entry) &&
+         end(locations[count].entry) - locations[0].entry.offset <= most_at_once)
+    ++count;
+  return count;
+}
+
+} // namespace
+
+void ObjectStore::read_each(std::span<const Location> locations, ObjectBatch& batch) {
+  std::size_t bytes = 0;
+  for (const Location& location : locations)
+    bytes += entry_header_size + location.entry.stored_size;
+  if (batch.bytes.size() < bytes) batch.bytes.resize(bytes);
+  batch.stored.clear();
+  std::vector<PackEntry> entries;
+  std::span<std::byte> room(batch.bytes);
+  for (auto left = locations; !left.empty();) {
+    const auto run = left.first(run_length(left));
+    left = left.subspan(run.size());
+    const std::uint64_t start = run.front().entry.offset;
+    const PackEntry& last = run.back().entry;
+    const auto size =
+        static_cast<std::size_t>(last.offset - start) + entry_header_size + last.stored_size;
+    try {
+      (void)open_pack(run.front().pack)->read_at(room.first(size), start);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::not_found) throw;
+      // Garbage was collected since: below, each is looked for where it lies now.
+    }
+    for (const Location& location : run) {
+      entries.push_back(location.entry);
+      batch.stored.push_back(
+          room.subspan(static_cast<std::size_t>(location.entry.offset - start) + entry_header_size,
+                       location.entry.stored_size));
+    }
+    room = room.subspan(size);
+  }
+  try {
+    check_stored(entries, batch.stored, batch.room, batch.plain, needed_depth(locations));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::integrity) throw;
+    read_one_by_one(locations, batch); // finds what has moved, and names what is damaged
+  }
+}
+
+Depth ObjectStore::needed_depth(std::span<const Location> locations) const {
+  const std::lock_guard lock(adopted_mutex_);
+  const bool checked =
+      std::all_of(locations.begin(), locations.end(),
+                  [&](const Location& location) { return adopted_.contains(location.pack); });
+  return checked ? Depth::checksums : Depth::digests;
+}
+
+void ObjectStore::read_one_by_one(std::span<const Location> locations, ObjectBatch& batch) {
+  Bytes stored, plain, all_stored, all_plain;
+  std::vector<std::pair<std::size_t, std::size_t>> sizes;
+  for (const Location& location : locations) {
+    read_stored(location, stored, plain);
+    all_stored.insert(all_stored.end(), stored.begin(), stored.end());
+    all_plain.insert(all_plain.end(), plain.begin(), plain.end());
+    sizes.emplace_back(stored.size(), plain.size());
+  }
+  batch.bytes = std::move(all_stored);
+  batch.room = std::move(all_plain);
+  batch.stored.clear();
+  batch.plain.clear();
+  ByteSpan left_stored(batch.bytes), left_plain(batch.room);
+  for (const auto& [stored_size, plain_size] : sizes) {
+    batch.stored.push_back(left_stored.first(stored_size));
+    batch.plain.push_back(left_plain.first(plain_size));
+    left_stored = left_stored.subspan(stored_size);
+    left_plain = left_plain.subspan(plain_size);
+  }
+}
+
+Location ObjectStore::locate(const Digest& id) const {
   const auto location = index_.find(id);
   if (!location)
     throw Error(ErrorKind::not_found,
                 fmt::format("object '{}' is not in the local store", id.short_hex()))
         .with_hint("run 'mlp data pull' to fetch it from a remote");
+  return *location;
+}
+
+void ObjectStore::read(const Digest& id, Bytes& plain) {
   thread_local Bytes stored;
-  read_stored(*location, stored, plain);
+  read_stored(locate(id), stored, plain);
 }
 
 void ObjectStore::prepare(const std::stop_token& stop) {
@@ -146,38 +249,74 @@ bool ObjectStore::claim(const Digest& id, std::uint64_t size) {
 }
 
 Digest ObjectStore::put(PackKind kind, ByteSpan plain) {
+  return put_each(kind, {&plain, 1}).front();
+}
+
+std::vector<Digest> ObjectStore::put_each(PackKind kind, std::span<const ByteSpan> plain) {
   if (!prepared_) prepare(); // what is known now must stay
-  PackEntry entry;
-  entry.id = sha256(plain);
-  if (!claim(entry.id, plain.size())) return entry.id;
-  thread_local Bytes stored;
-  entry.codec = compress(plain, level_, stored);
-  entry.stored_size = static_cast<std::uint32_t>(stored.size());
-  entry.plain_size = static_cast<std::uint32_t>(plain.size());
-  entry.crc = crc32(stored);
-  append(kind, entry, stored);
-  return entry.id;
+  std::vector<Digest> ids(plain.size());
+  sha256_each(plain, ids);
+  std::vector<std::size_t> fresh;
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    if (!claim(ids[i], plain[i].size())) continue;
+    fresh.push_back(i);
+    bytes += stored_bound(plain[i].size());
+  }
+  if (fresh.empty()) return ids;
+  thread_local Bytes buffer;
+  if (buffer.size() < bytes) buffer.resize(bytes);
+  std::span<std::byte> room(buffer);
+  std::vector<PackEntry> entries;
+  std::vector<ByteSpan> stored;
+  for (const std::size_t i : fresh) {
+    const StoredForm form = compress(plain[i], level_, room);
+    if (form.codec != Codec::raw) room = room.subspan(form.bytes.size());
+    entries.push_back({.id = ids[i],
+                       .stored_size = static_cast<std::uint32_t>(form.bytes.size()),
+                       .plain_size = static_cast<std::uint32_t>(plain[i].size()),
+                       .crc = crc32(form.bytes),
+                       .codec = form.codec});
+    stored.push_back(form.bytes);
+  }
+  append(kind, entries, stored);
+  return ids;
 }
 
-bool ObjectStore::put_stored(PackKind kind, const PackEntry& entry, ByteSpan stored) {
+std::size_t ObjectStore::put_stored(PackKind kind, std::span<const PackEntry> entries,
+                                    std::span<const ByteSpan> stored) {
   if (!prepared_) prepare();
-  if (!claim(entry.id, entry.plain_size)) return false;
-  append(kind, entry, stored);
-  return true;
+  std::vector<PackEntry> fresh;
+  std::vector<ByteSpan> bytes;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (!claim(entries[i].id, entries[i].plain_size)) continue;
+    fresh.push_back(entries[i]);
+    bytes.push_back(stored[i]);
+  }
+  if (!fresh.empty()) append(kind, fresh, bytes);
+  return fresh.size();
 }
 
-void ObjectStore::append(PackKind kind, const PackEntry& entry, ByteSpan stored) {
+void ObjectStore::append(PackKind kind, std::span<PackEntry> entries,
+                         std::span<const ByteSpan> stored) {
   std::unique_lock lock(write_mutex_);
-  auto& pack = open_[static_cast<int>(kind)];
-  if (!pack) pack = std::make_unique<PackWriter>(directory_, kind);
-  pack->append(entry, stored);
+  auto& open = open_[static_cast<int>(kind)];
+  if (!open) open = std::make_shared<PackWriter>(directory_, kind);
+  const std::shared_ptr<PackWriter> pack = open;
+  if (pack->place(entries, stored)) {
+    lock.unlock();
+    pack->write(entries, stored);
+    lock.lock();
+  }
   {
     const std::lock_guard stats_lock(pending_mutex_);
-    ++stats_.new_objects;
-    stats_.new_bytes += entry.plain_size;
-    stats_.stored_bytes += entry.stored_size;
+    for (const PackEntry& entry : entries) {
+      ++stats_.new_objects;
+      stats_.new_bytes += entry.plain_size;
+      stats_.stored_bytes += entry.stored_size;
+    }
   }
-  if (!pack->full()) return;
+  if (open != pack || !pack->full()) return;
   if (kind == PackKind::meta) close_pack(PackKind::data, lock);
   close_pack(kind, lock);
 }
@@ -186,7 +325,7 @@ void ObjectStore::append(PackKind kind, const PackEntry& entry, ByteSpan stored)
 // is given up meanwhile.
 void ObjectStore::close_pack(PackKind kind, std::unique_lock<std::mutex>& lock) {
   const int k = static_cast<int>(kind);
-  const std::unique_ptr<PackWriter> pack = std::move(open_[k]);
+  const std::shared_ptr<PackWriter> pack = std::move(open_[k]);
   if (pack) {
     ++closing_[k];
     lock.unlock();
@@ -212,6 +351,8 @@ void ObjectStore::close_pack(PackKind kind, std::unique_lock<std::mutex>& lock) 
 
 void ObjectStore::adopt(const Digest& pack, PackKind kind, std::span<const PackEntry> entries) {
   index_.add(pack, kind, entries);
+  const std::lock_guard lock(adopted_mutex_);
+  adopted_.insert(pack);
 }
 
 void ObjectStore::flush() {

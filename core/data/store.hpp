@@ -32,11 +32,14 @@ class ObjectSink {
   virtual ~ObjectSink() = default;
   // The object's id. Thread-safe; the bytes are not needed after it returns.
   virtual Digest put(PackKind kind, ByteSpan plain) = 0;
+  // Several, of a few MiB together: as put(), and faster.
+  virtual std::vector<Digest> put_each(PackKind kind, std::span<const ByteSpan> plain);
 };
 
 class HashOnly final : public ObjectSink {
  public:
   Digest put(PackKind, ByteSpan plain) override { return sha256(plain); }
+  std::vector<Digest> put_each(PackKind kind, std::span<const ByteSpan> plain) override;
 };
 
 // Something that gives objects back.
@@ -46,6 +49,12 @@ class ObjectSource {
   // Leaves the plain bytes in `plain`, checked against the id. Thread-safe. Throws Error: not_found
   // if there is no such object, integrity if it is damaged.
   virtual void read(const Digest& id, Bytes& plain) = 0;
+};
+
+// What read_each() gives: views into memory of its own, valid until it is used again.
+struct ObjectBatch {
+  std::vector<ByteSpan> stored, plain;
+  Bytes bytes, room;
 };
 
 struct StoreStats {
@@ -66,9 +75,13 @@ class ObjectStore final : public ObjectSink, public ObjectSource {
 
   [[nodiscard]] bool has(const Digest& id) const { return index_.find(id).has_value(); }
   [[nodiscard]] std::optional<Location> find(const Digest& id) const { return index_.find(id); }
+  // Where it lies, or Error(not_found).
+  [[nodiscard]] Location locate(const Digest& id) const;
   void read(const Digest& id, Bytes& plain) override;
   // The stored bytes, checked (their plain bytes are left in `plain`).
   void read_stored(const Location& location, Bytes& stored, Bytes& plain);
+  // The same for several, as many as one_batch() says: those that lie together are read together.
+  void read_each(std::span<const Location> locations, ObjectBatch& batch);
 
   // Creates the folders and the token, removes what dead writers left, and takes the lock: from
   // then on, until the store is destroyed, no object goes. Waits for a garbage collection; Throws
@@ -77,9 +90,14 @@ class ObjectStore final : public ObjectSink, public ObjectSource {
   void prepare(const std::stop_token& stop = {});
   // Stores the object unless it is there. It can be read, and outlives a crash, after flush().
   Digest put(PackKind kind, ByteSpan plain) override;
-  // The same for an object in stored form, already checked by check_stored(). False if it was
-  // there.
-  bool put_stored(PackKind kind, const PackEntry& entry, ByteSpan stored);
+  std::vector<Digest> put_each(PackKind kind, std::span<const ByteSpan> plain) override;
+  // The same for objects in stored form, already checked by check_stored(). Returns how many were
+  // not there.
+  std::size_t put_stored(PackKind kind, std::span<const PackEntry> entries,
+                         std::span<const ByteSpan> stored);
+  bool put_stored(PackKind kind, const PackEntry& entry, ByteSpan stored) {
+    return put_stored(kind, {&entry, 1}, {&stored, 1}) > 0;
+  }
   // What other processes have added since it was opened can be read too, and what they removed is
   // missing. With `check` the index files are looked at closely. Thread-safe.
   void reload(bool check = false);
@@ -104,7 +122,9 @@ class ObjectStore final : public ObjectSink, public ObjectSource {
   void set_aside(const Digest& pack);
 
  private:
-  void append(PackKind kind, const PackEntry& entry, ByteSpan stored);
+  void append(PackKind kind, std::span<PackEntry> entries, std::span<const ByteSpan> stored);
+  [[nodiscard]] Depth needed_depth(std::span<const Location> locations) const;
+  void read_one_by_one(std::span<const Location> locations, ObjectBatch& batch);
   void close_pack(PackKind kind, std::unique_lock<std::mutex>& lock);
   bool claim(const Digest& id, std::uint64_t size);
   [[nodiscard]] std::shared_ptr<const File> open_pack(const Digest& pack);
@@ -118,11 +138,14 @@ class ObjectStore final : public ObjectSink, public ObjectSource {
   int closing_[2] = {0, 0}; // packs being synced, by kind
   std::atomic<bool> prepared_ = false;
   std::optional<FileLock> lock_;
-  std::unique_ptr<PackWriter> open_[2];
+  std::shared_ptr<PackWriter> open_[2];
 
   mutable std::mutex pending_mutex_;
   std::unordered_set<Digest> pending_; // put, but not yet in the index
   StoreStats stats_;
+
+  mutable std::mutex adopted_mutex_;
+  std::unordered_set<Digest> adopted_; // packs of which this process has checked every digest
 
   std::mutex files_mutex_;
   std::vector<std::pair<Digest, std::shared_ptr<const File>>> files_; // most recently used last

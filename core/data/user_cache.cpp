@@ -122,7 +122,7 @@ void UserCache::keep(const ObjectStore& store, const std::stop_token& stop) {
           read_pack_end([&](std::uint64_t offset,
                             std::span<std::byte> into) { return file.read_at(into, offset); },
                         file.size(), pack);
-      cache->adopt(pack, contents.kind, contents.entries);
+      cache->index().add(pack, contents.kind, contents.entries);
     }
     (void)trim();
   } catch (const Error& error) {

@@ -196,18 +196,25 @@ dedup() {
   local source=${DEDUP:-}
   if [ -z "$source" ]; then
     has apt-get || return 0
-    mkdir -p debs one two && cd debs
-    apt-get download -q python3-numpy python3-scipy >/dev/null 2>&1 || {
-      cd "$dir"
-      echo "dedup: no packages to be had"
-      return 0
-    }
-    cd "$dir"
-    for deb in debs/*.deb; do dpkg -x "$deb" one; done
-    cp -r one two
-    # The second version: every tenth file is another, as between two releases.
-    find two -type f | sort | awk 'NR % 10 == 0' | while read -r file; do
-      printf 'changed\n' >>"$file"
+    mkdir -p one two
+    # Packages of which the archive has two versions: the release's own, and a later one.
+    for package in python3.11 python3.11-minimal libpython3.11 libpython3.11-minimal \
+      libpython3.11-stdlib libpython3.11-dev openssl libssl3 libssl-dev firefox-esr; do
+      versions=$(apt-cache madison "$package" | awk -F'|' '{ gsub(/ /, "", $2); print $2 }' |
+        sort -uV | sed -n '1p;$p')
+      [ "$(wc -l <<<"$versions")" = 2 ] || continue
+      for folder in one two; do
+        mkdir -p "debs.$folder"
+        version=$(sed -n "$([ $folder = one ] && echo 1 || echo 2)p" <<<"$versions")
+        (cd "debs.$folder" && silently apt-get download -q "$package=$version") || {
+          echo "dedup: no packages to be had"
+          return 0
+        }
+      done
+      echo "dedup: $package" $versions
+    done
+    for folder in one two; do
+      for deb in "debs.$folder"/*.deb; do [ ! -e "$deb" ] || dpkg -x "$deb" "$folder"; done
     done
   fi
   two_versions dedup

@@ -24,9 +24,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)read_pack_end(read, size, id);
   } catch (const Error&) {
   }
-  Bytes plain;
+  Bytes plain(65536);
   try {
-    decompress(Codec::zstd, input, 65536, plain);
+    (void)decompress(Codec::zstd, input, plain.size(), plain);
   } catch (const Error&) {
   }
   return 0;
