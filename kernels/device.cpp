@@ -6,6 +6,7 @@ namespace mlp::kernels {
 std::size_t size_of(DType dtype) noexcept {
   switch (dtype) {
   case DType::u8:
+  case DType::boolean:
     return 1;
   case DType::bf16:
     return 2;
@@ -30,6 +31,8 @@ const char* name_of(DType dtype) noexcept {
     return "i32";
   case DType::i64:
     return "i64";
+  case DType::boolean:
+    return "boolean";
   }
   return "?";
 }

@@ -33,7 +33,8 @@ namespace mlp::kernels {
 
 inline constexpr std::size_t kAlignment = 64;
 
-enum class DType : std::uint8_t { f32, bf16, u8, i32, i64 };
+// boolean: a byte, 0 or 1.
+enum class DType : std::uint8_t { f32, bf16, u8, i32, i64, boolean };
 std::size_t size_of(DType dtype) noexcept;
 const char* name_of(DType dtype) noexcept;
 
@@ -148,6 +149,25 @@ class ConvPlan {
                    void* workspace) const = 0;
 };
 
+// A convolution that is trained: channels last, so that what follows it (bias, activation,
+// dropout, normalisation) is that of a dense layer with a row for each position. x[batch, in...,
+// channels], w[out_channels, kernel..., channels / groups], y[batch, out..., out_channels], all
+// f32; `bias` and `activation` of the spec have to be unset. One workspace does for all three.
+//   forward           y = conv(x, w)
+//   backward_data     dx, all of it, from dy and w
+//   backward_weights  dw, all of it, from x and dy: the sum over the batch
+class ConvTrainingPlan {
+ public:
+  virtual ~ConvTrainingPlan() = default;
+  virtual std::size_t workspace_bytes() const noexcept = 0;
+  virtual void forward(Stream stream, const float* x, const float* w, float* y,
+                       void* workspace) const = 0;
+  virtual void backward_data(Stream stream, const float* dy, const float* w, float* dx,
+                             void* workspace) const = 0;
+  virtual void backward_weights(Stream stream, const float* x, const float* dy, float* dw,
+                                void* workspace) const = 0;
+};
+
 enum class Pool : std::uint8_t { max, average, average_with_padding };
 // x[batch, channels, in...] -> y[batch, channels, out...]. `out` is the caller's, so that ONNX's
 // ceil_mode works: a window may hang over the end by more than pad_end. Such cells are never
@@ -189,6 +209,62 @@ struct GatherSpec {
   DType source = DType::f32; // u8 and f32 become f32; i32 stays i32 (labels: cols = 1)
   bool affine = false;       // mean and scale are given
   bool per_column = true;    // false: one mean and one scale for all columns
+};
+
+// to[i * out[0] + j * out[1] + ...] = from[i * in[0] + j * in[1] + ...] for all indices of `shape`.
+// Strides are in elements of 1, 2, 4 or 8 bytes; one of `in` may be 0 or negative, and those of
+// `out` must not overlap.
+struct CopySpec {
+  int rank = 0;
+  std::int64_t shape[kMaxAxes] = {};
+  std::int64_t in[kMaxAxes] = {};
+  std::int64_t out[kMaxAxes] = {};
+  std::size_t element = 4;
+};
+
+// The same copy over fewer axes, see merge_axes() of expression.hpp.
+constexpr CopySpec merge_axes(const CopySpec& spec) noexcept {
+  ElementwiseSpec walk;
+  walk.rank = spec.rank;
+  walk.inputs = 1;
+  for (int axis = 0; axis < spec.rank; ++axis) {
+    walk.shape[axis] = spec.shape[axis];
+    walk.input[0][axis] = spec.in[axis];
+    walk.out[axis] = spec.out[axis];
+  }
+  walk = merge_axes(walk);
+  CopySpec merged{.rank = walk.rank, .element = spec.element};
+  for (int axis = 0; axis < walk.rank; ++axis) {
+    merged.shape[axis] = walk.shape[axis];
+    merged.in[axis] = walk.input[0][axis];
+    merged.out[axis] = walk.out[axis];
+  }
+  return merged;
+}
+
+// dst[outer, count, inner] = source[outer, index of `count`, inner]; inner is in bytes. An index is
+// in [-size, size): a negative one counts from the end.
+struct TakeSpec {
+  std::int64_t outer = 1, size = 0, count = 0, inner = 4;
+  DType index = DType::i64; // or i32
+};
+
+// What becomes of no element at all: 0 for sums and norms, NaN for the mean, 1 for the product, an
+// infinity for largest and smallest. A NaN stays one.
+enum class Reduce : std::uint8_t {
+  sum,
+  mean,
+  product,
+  largest,
+  smallest,
+  absolute_sum, // L1 norm
+  square_sum,
+  norm, // L2: the square root of square_sum
+  log_sum,
+};
+struct ReduceSpec {
+  Reduce kind = Reduce::sum;
+  std::int64_t outer = 1, count = 1, inner = 1;
 };
 
 // Optimisers run once over one flat buffer with all parameters: the first `decayed` of them get
@@ -239,7 +315,18 @@ class Device {
   virtual std::unique_ptr<MatmulPlan> plan(const MatmulSpec& spec) = 0;
   virtual std::unique_ptr<ConvPlan> plan(const ConvSpec& spec) = 0;
 
+  virtual std::unique_ptr<ConvTrainingPlan> plan_training(const ConvSpec& spec) = 0;
+
   virtual void pool(Stream stream, const PoolSpec& spec, const float* x, float* y) = 0;
+  // Pooling that is trained: channels last, x[batch, in..., channels] -> y[batch, out...,
+  // channels]. `index` (as large as y; not null for max, else ignored) says for backward where each
+  // maximum was: the first one in the order of the window, as a position in in[...]; -1 for a
+  // window that has no cell. Backward sets all of dx, the sum of what windows that overlap give,
+  // always in the same order.
+  virtual void pool_training(Stream stream, const PoolSpec& spec, const float* x, float* y,
+                             std::int32_t* index) = 0;
+  virtual void pool_backward(Stream stream, const PoolSpec& spec, const float* dy,
+                             const std::int32_t* index, float* dx) = 0;
 
   // Elementwise; y may be x. Backward: dx = dy * act'(x), where `x` is the activation's input for
   // gelu and its output for the others (relu, tanh, sigmoid); dx may be dy.
@@ -249,10 +336,22 @@ class Device {
                                    const float* x, const float* dy, float* dx) = 0;
 
   // y = spec's expression of the inputs, each of which is at least as large as its strides reach. y
-  // may be an input that has y's strides. Buffers need no alignment; a multiple of 16 bytes is
-  // fastest.
-  virtual void elementwise(Stream stream, const ElementwiseSpec& spec, const float* const* inputs,
-                           float* y) = 0;
+  // may be an input that has y's strides and type. Buffers need no alignment but that of their
+  // elements; a multiple of 16 bytes is fastest.
+  virtual void elementwise(Stream stream, const ElementwiseSpec& spec, const void* const* inputs,
+                           void* y) = 0;
+  // Elements that move or are picked, whatever they mean. Alignment as for elementwise(). take():
+  // an index out of range sets *fault to 1 and gives zeros; else *fault is left as it is.
+  virtual void copy(Stream stream, const CopySpec& spec, const void* from, void* to) = 0;
+  virtual void take(Stream stream, const TakeSpec& spec, const void* source, const void* indices,
+                    void* dst, std::int32_t* fault) = 0;
+  // x[outer, count, inner] -> y[outer, inner]; x needs no alignment. Sums are taken in double.
+  virtual void reduce(Stream stream, const ReduceSpec& spec, const float* x, float* y) = 0;
+  // y = (x - mean) / sqrt(variance + epsilon) * gamma + beta, with mean and variance over the
+  // columns of each row (Ba et al. 2016). gamma and beta: cols each, or null for 1 and 0. y may be
+  // x. No buffer needs alignment.
+  virtual void layer_norm(Stream stream, std::int64_t rows, std::int64_t cols, float epsilon,
+                          const float* x, const float* gamma, const float* beta, float* y) = 0;
 
   // Fused end of a dense layer. forward: z (rows x cols) is read, z + bias is written back to z if
   // bias is not null, y may be z unless the activation is gelu and a backward pass follows.
@@ -328,8 +427,14 @@ struct CudaStatus {
 };
 CudaStatus cuda_status();
 
+// In what matrix products and convolutions of f32 operands are multiplied; sums are f32 always.
+enum class Precision : std::uint8_t {
+  f32,
+  tf32, // 10 bits of mantissa, faster from Ampere on
+  bf16, // 7 bits of mantissa, faster still; what a convolution gives has no more either
+};
 struct CudaOptions {
-  bool tf32 = false; // matrix products and convolutions of f32 in TF32: 10 bits of mantissa, faster
+  Precision precision = Precision::f32;
 };
 // GPU number `ordinal` of those that cuda_status() counts. Matrix products run on cuBLASLt and
 // convolutions on cuDNN, each loaded at its first plan. ErrorKind::unavailable, with a hint, where

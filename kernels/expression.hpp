@@ -1,15 +1,24 @@
 // An elementwise expression: a small program that a device runs once for every element of a shape,
 // so that a chain of operations costs one launch and moves each operand once.
 //
-// The machine has one accumulator `a` and kTemporaries registers, all float32. A step does
-// a = op(a, b) or a = op(a); only `store` leaves a as it is. The accumulator at the end of the last
-// step is the result. Where one of two operands of minimum or maximum is NaN, the result is NaN;
-// comparisons give 1 or 0.
+// The machine has one accumulator `a` and kTemporaries registers, all float32 or, for an expression
+// of integers, all int64. A step does a = op(a, b) or a = op(a); only `store` leaves a as it is.
+// The accumulator at the end of the last step is the result. Where one of two operands of minimum
+// or maximum is NaN, the result is NaN; comparisons give 1 or 0.
+//
+// Inputs may be of other types (f32, boolean, u8, i32, i64) and become the machine's when they are
+// read, integers rounded to the nearest float32; so does the result when it is written: float32
+// towards zero and to the nearest end of an integer's range, NaN to 0; int64 modulo 2^bits; to
+// boolean, whether it is not 0. Integers wrap around. An expression of integers reads no f32, and
+// of the steps it has load to subtract, multiply, minimum, maximum, the comparisons, select,
+// negate, absolute and sign.
 #pragma once
 
 #include <cstdint>
 
 namespace mlp::kernels {
+
+enum class DType : std::uint8_t;
 
 enum class ElementOp : std::uint8_t {
   load,  // a = b
@@ -76,6 +85,9 @@ struct ElementwiseSpec {
   std::int64_t input[kMaxInputs][kMaxAxes] = {};
   int count = 0; // of steps
   ElementStep step[kMaxSteps] = {};
+  DType type[kMaxInputs] = {}; // f32
+  DType result = {};
+  bool integers = false;
 };
 
 constexpr void dense_strides(int rank, const std::int64_t* shape, std::int64_t* strides) noexcept {

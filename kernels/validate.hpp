@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <limits>
 
 namespace mlp::kernels::validate {
 
@@ -87,6 +88,13 @@ inline void check(const ConvSpec& s) {
   }
 }
 
+// What is trained is float32, and its end is a layer of its own.
+inline void check_training(const ConvSpec& s) {
+  check(s);
+  if (s.dtype != DType::f32 || s.bias || s.activation != Activation::none)
+    invalid("a convolution that is trained has float32 operands, and no bias or activation");
+}
+
 // The elements of the output.
 inline std::int64_t check(const PoolSpec& s) {
   check_window("a pooling", s.window);
@@ -96,6 +104,83 @@ inline std::int64_t check(const PoolSpec& s) {
     in = elements("a pooling's input", {in, s.in[i]});
     out = elements("a pooling's output", {out, s.out[i]});
   }
+  return out;
+}
+
+inline std::int64_t elements_of(const char* what, int rank, const std::int64_t* shape) {
+  std::int64_t size = 1;
+  for (int axis = 0; axis < rank; ++axis)
+    size = elements(what, {size, shape[axis]});
+  return size;
+}
+
+inline bool takes_integers(ElementOp op) {
+  switch (op) {
+  case ElementOp::load:
+  case ElementOp::store:
+  case ElementOp::add:
+  case ElementOp::subtract:
+  case ElementOp::multiply:
+  case ElementOp::minimum:
+  case ElementOp::maximum:
+  case ElementOp::less:
+  case ElementOp::less_equal:
+  case ElementOp::greater:
+  case ElementOp::greater_equal:
+  case ElementOp::equal:
+  case ElementOp::select:
+  case ElementOp::negate:
+  case ElementOp::absolute:
+  case ElementOp::sign:
+    return true;
+  default:
+    return false;
+  }
+}
+
+inline void check_types(const ElementwiseSpec& s) {
+  const auto known = [](DType type) { return type != DType::bf16 && size_of(type) != 0; };
+  bool good = known(s.result);
+  for (int k = 0; k < s.inputs; ++k)
+    good = good && known(s.type[k]) && !(s.integers && s.type[k] == DType::f32);
+  if (!good)
+    throw Error(ErrorKind::unsupported, "an expression has an operand of a type that it cannot");
+  for (int i = 0; i < s.count && s.integers; ++i)
+    if (!takes_integers(s.step[i].op))
+      throw Error(ErrorKind::unsupported, "an expression of integers has a step for reals");
+}
+
+inline std::int64_t input_elements(const PoolSpec& s) {
+  std::int64_t in = elements("a pooling's input", {s.batch, s.channels});
+  for (int i = 0; i < s.window.rank; ++i)
+    in = elements("a pooling's input", {in, s.in[i]});
+  return in;
+}
+
+// The elements of the output. What is trained is counted in 32 bits within an image.
+inline std::int64_t check_training(const PoolSpec& s, const std::int32_t* index) {
+  const std::int64_t out = check(s);
+  if (s.kind == Pool::max && index == nullptr && out != 0)
+    invalid("a max pooling that is trained needs an index");
+  constexpr std::int64_t kMost = std::int64_t{1} << 30;
+  std::int64_t in_image = s.channels;
+  std::int64_t out_image = s.channels;
+  bool fits = s.batch <= kMost;
+  for (int i = 0; i < s.window.rank; ++i) {
+    const Window& w = s.window;
+    in_image = elements("a pooling's input", {in_image, s.in[i]});
+    out_image = elements("a pooling's output", {out_image, s.out[i]});
+    // Each of these is at most 2^40 before it is multiplied by at most 2^30: no overflow as
+    // float64.
+    const auto product = [](std::int64_t a, std::int64_t b) {
+      return static_cast<double>(a) * static_cast<double>(b);
+    };
+    fits = fits && product(w.dilation[i], w.kernel[i]) + product(s.out[i] + 1, w.stride[i]) +
+                           static_cast<double>(s.in[i] + w.pad_begin[i] + w.pad_end[i]) <=
+                       static_cast<double>(kMost);
+  }
+  if (!fits || in_image > kMost || out_image > kMost)
+    throw Error(ErrorKind::unsupported, "a pooling of such a size is not trained");
   return out;
 }
 
@@ -128,10 +213,32 @@ inline std::int64_t check(const ElementwiseSpec& s) {
       invalid("an expression reads an input or a register that it does not have");
     }
   }
-  std::int64_t size = 1;
-  for (int axis = 0; axis < s.rank; ++axis)
-    size = elements("an expression", {size, s.shape[axis]});
-  return size;
+  check_types(s);
+  return elements_of("an expression", s.rank, s.shape);
+}
+
+// The elements that are copied.
+inline std::int64_t check(const CopySpec& s) {
+  if (s.rank < 0 || s.rank > kMaxAxes) invalid("a copy has too many axes");
+  if (s.element != 1 && s.element != 2 && s.element != 4 && s.element != 8)
+    invalid("a copy has elements of " + std::to_string(s.element) + " bytes");
+  return elements_of("a copy", s.rank, s.shape);
+}
+
+// The bytes of the result.
+inline std::int64_t check(const TakeSpec& s) {
+  if (s.index != DType::i32 && s.index != DType::i64)
+    throw Error(ErrorKind::unsupported,
+                std::string("indices of type ") + name_of(s.index) + " are not taken");
+  elements("what is taken from", {s.outer, s.size, s.inner});
+  return elements("what is taken", {s.outer, s.count, s.inner});
+}
+
+// The elements of the result.
+inline std::int64_t check(const ReduceSpec& s) {
+  if (s.kind > Reduce::log_sum) invalid("an unknown reduction");
+  elements("a reduction", {s.outer, s.count, s.inner});
+  return elements("a reduction", {s.outer, s.inner});
 }
 
 // The elements of the batch.

@@ -13,14 +13,19 @@ struct Span {
   std::int64_t begin, end, step, with_padding;
 };
 
+// How many steps reach over `length` cells; a division is slow where there are no holes.
+constexpr std::int64_t steps_over(std::int64_t length, std::int64_t step) noexcept {
+  return step == 1 ? length : (length + step - 1) / step;
+}
+
 constexpr Span span_of(const Window& w, int axis, std::int64_t in, std::int64_t at) noexcept {
   const std::int64_t step = w.dilation[axis];
   std::int64_t begin = at * w.stride[axis] - w.pad_begin[axis];
   const std::int64_t reach = begin + step * w.kernel[axis];
   // A window that hangs over the end pad has fewer cells.
   const std::int64_t padded_end = std::min(reach, in + w.pad_end[axis]);
-  const std::int64_t with_padding = padded_end > begin ? (padded_end - begin + step - 1) / step : 0;
-  if (begin < 0) begin += (-begin + step - 1) / step * step;
+  const std::int64_t with_padding = padded_end > begin ? steps_over(padded_end - begin, step) : 0;
+  if (begin < 0) begin += steps_over(-begin, step) * step;
   return {begin, std::min(reach, in), step, with_padding};
 }
 

@@ -37,7 +37,11 @@ Error trainer_error(const Reader& reader, const YamlNode& trainer,
   const std::vector<std::string> steps = split(problem.key, '.');
   for (const std::string& step : steps) {
     key = step;
-    const YamlNode* next = node->find(step);
+    const YamlNode* next = nullptr;
+    if (node->kind == YamlKind::sequence) // the step is a number that find_problem() has counted
+      next = &node->items[std::stoul(step)];
+    else
+      next = node->find(step);
     if (next == nullptr) break;
     node = next;
   }
@@ -137,6 +141,19 @@ void check_data(const ProjectFile& file, const Task& task, bool resolved) {
   }
 }
 
+// What a dataset's own path already says about the network.
+void check_network(const ProjectFile& file, const Task& task) {
+  if (!task.trainer || task.trainer->network.conv.empty()) return;
+  for (const std::string& name : task.data) {
+    const DatasetEntry* dataset = file.datasets.find(name);
+    const std::string& chosen = task.trainer->data.dataset;
+    if (dataset == nullptr || (!chosen.empty() && chosen != name)) continue;
+    if (is_table_name(dataset->path))
+      throw file.error_at({"tasks", task.name, "trainer", "network", "conv"},
+                          fmt::format("'conv' is for images, and dataset '{}' is a table", name));
+  }
+}
+
 // With only `min_replicas` given, their number is fixed (as in SkyPilot).
 void fill_replica_counts(ProjectFile& file) {
   for (const std::string& name : file.services.names()) {
@@ -165,8 +182,10 @@ void check_references(const ProjectFile& file) {
   for (const auto& [name, position, dataset] : file.datasets)
     if (dataset.path.empty())
       throw file.error_at({"datasets", name, "path"}, fmt::format("'path' of '{}' is empty", name));
-  for (const auto& [name, position, task] : file.tasks)
+  for (const auto& [name, position, task] : file.tasks) {
     check_data(file, task, false);
+    check_network(file, task);
+  }
   for (const auto& [name, position, service] : file.services)
     if (service.replica_policy.min_replicas > service.replica_policy.max_replicas)
       throw file.error_at({"services", name, "replica_policy", "min_replicas"},

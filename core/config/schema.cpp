@@ -47,7 +47,9 @@ class SchemaWriter {
     Json forms = json_array();
     for (const Shape& form : shape.inner)
       forms.push_back(write(form, in_task));
-    return json_object({{"anyOf", forms}});
+    Json either = json_object({{"anyOf", forms}});
+    if (!shape.fallback.empty()) either["default"] = parse_scalar(shape.fallback).to_json();
+    return either;
   }
 
  private:

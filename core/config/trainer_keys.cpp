@@ -67,6 +67,33 @@ Shape devices_shape(const Rule& rule) {
 
 } // namespace
 
+void read_value(const Reader& reader, std::string_view key, const YamlNode& node, const Rule& rule,
+                TrainerExtent& value) {
+  Rule limits = rule;
+  limits.minimum = 1;
+  limits.maximum = TrainerExtent::most;
+  if (node.kind != YamlKind::sequence) {
+    std::int64_t both = value.height;
+    read_value(reader, key, node, limits, both);
+    value = {both, both};
+    return;
+  }
+  std::vector<std::int64_t> sides;
+  read_value(reader, key, node, limits, sides);
+  if (sides.size() != 2) throw reader.wrong(key, node, "a number, or a height and a width");
+  value = {sides[0], sides[1]};
+}
+
+Shape shape_of(const TrainerExtent& fallback, const Rule& rule) {
+  const Rule limits{.minimum = 1, .maximum = TrainerExtent::most};
+  Shape shape{
+      .kind = Shape::Kind::either, .rule = rule, .fallback = std::to_string(fallback.height)};
+  shape.inner.push_back({.kind = Shape::Kind::integer, .rule = limits});
+  Shape side{.kind = Shape::Kind::integer, .rule = limits};
+  shape.inner.push_back({.kind = Shape::Kind::list, .inner = {std::move(side)}});
+  return shape;
+}
+
 const Fields<TrainerFeatures>& fields_of(const TrainerFeatures*) {
   using T = TrainerFeatures;
   static const Fields<T> fields{
@@ -118,9 +145,30 @@ const Fields<TrainerSplit>& fields_of(const TrainerSplit*) {
   return fields;
 }
 
+const Fields<TrainerConv>& fields_of(const TrainerConv*) {
+  using T = TrainerConv;
+  static const Fields<T> fields{
+      Field<T>(field("filters", &T::filters, "channels that it gives").range(1, 1 << 14))
+          .required(),
+      field("kernel_size", &T::kernel_size, "the window; one number, or height and width"),
+      field("stride", &T::stride, "step of the window"),
+      field("padding", &T::padding, "same: zeros around, so that a stride of 1 keeps the size")
+          .one_of({"same", "valid"}),
+      field("pool", &T::pool, "what to keep of each pool_size after the activation")
+          .one_of({"none", "max", "average"}),
+      field("pool_size", &T::pool_size, "window of the pooling, which moves by as much"),
+      field("activation", &T::activation, "default: the network's")
+          .one_of({"relu", "gelu", "tanh"}),
+      field("dropout", &T::dropout, "after the pooling; default: the network's").range(0, 1),
+      field("batch_norm", &T::batch_norm, "default: the network's"),
+  };
+  return fields;
+}
+
 const Fields<TrainerNetwork>& fields_of(const TrainerNetwork*) {
   using T = TrainerNetwork;
   static const Fields<T> fields{
+      field("conv", &T::conv, "convolutions before the dense layers, for images"),
       field("hidden", &T::hidden, "widths of the dense layers; []: a linear model").range(1),
       field("activation", &T::activation, "function after each layer")
           .one_of({"relu", "gelu", "tanh"}),
@@ -195,8 +243,9 @@ const Fields<TrainerSpec>& fields_of(const TrainerSpec*) {
       field("threads", &T::threads, "threads to use; 0: as many as there are").range(0, 4096),
       {"devices", "GPUs to train on together: all, how many, or which", read_devices,
        devices_shape},
-      field("tf32", &T::tf32,
-            "on a GPU: matrix products in TF32 (10 bits of mantissa, sums in float32), faster"),
+      field("precision", &T::precision,
+            "on a GPU: what products are made of (sums are float32); tf32 and bf16 are faster")
+          .one_of({"float32", "tf32", "bf16"}),
   };
   return fields;
 }

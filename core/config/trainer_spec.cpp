@@ -131,6 +131,37 @@ void check_loss(const TrainerSpec& spec, Checks& checks) {
   checks.positive("huber_delta", spec.huber_delta, 1e6);
 }
 
+void check_extent(const std::string& key, const TrainerExtent& extent, Checks& checks) {
+  checks.count(key, extent.height, 1, TrainerExtent::most);
+  checks.count(key, extent.width, 1, TrainerExtent::most);
+}
+
+void check_conv(const TrainerSpec& spec, Checks& checks) {
+  const std::vector<TrainerConv>& layers = spec.network.conv;
+  if (layers.empty()) return;
+  const TrainerData& data = spec.data;
+  checks.add(spec.kind == TrainerKind::classifier, "network.conv", "is for classifiers of images");
+  checks.add(data.format != DataFormat::csv && data.target.empty() && data.columns.empty() &&
+                 !is_table_name(data.train),
+             "network.conv", "is for images, and 'data' describes a table");
+  checks.add(layers.size() <= 64, "network.conv", "has more than 64 layers");
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const TrainerConv& layer = layers[i];
+    const std::string at = fmt::format("network.conv.{}.", i);
+    checks.count(at + "filters", layer.filters, 1, 1 << 14);
+    check_extent(at + "kernel_size", layer.kernel_size, checks);
+    check_extent(at + "stride", layer.stride, checks);
+    checks.word(at + "padding", layer.padding, {"same", "valid"});
+    checks.word(at + "pool", layer.pool, {"none", "max", "average"});
+    check_extent(at + "pool_size", layer.pool_size, checks);
+    if (layer.activation)
+      checks.word(at + "activation", *layer.activation, {"relu", "gelu", "tanh"});
+    if (layer.dropout) checks.range(at + "dropout", *layer.dropout, 0.0, 1.0, false);
+    checks.add(!layer.batch_norm.value_or(false) || spec.batch_size != 1, "batch_size",
+               "must be 2 or more with batch_norm");
+  }
+}
+
 void check_devices(const TrainerDevices& devices, Checks& checks) {
   constexpr std::int64_t kMost = 1024; // ranks of one node
   checks.count("devices", devices.count, 1, kMost);
@@ -151,6 +182,7 @@ std::optional<TrainerSpecProblem> find_problem(const TrainerSpec& spec) {
   checks.range("split.validation", spec.split.validation, 0.0, 1.0, false);
   checks.range("split.test", spec.split.test, 0.0, 1.0, false);
   checks.add(spec.network.hidden.size() <= 64, "network.hidden", "has more than 64 layers");
+  check_conv(spec, checks);
   for (const std::int64_t width : spec.network.hidden)
     checks.count("network.hidden", width, 1, 1 << 20);
   checks.word("network.activation", spec.network.activation, {"relu", "gelu", "tanh"});
@@ -172,12 +204,18 @@ std::optional<TrainerSpecProblem> find_problem(const TrainerSpec& spec) {
   checks.range("checkpoint.every_seconds", spec.checkpoint.every_seconds, 0.0, 1e9);
   checks.count("threads", spec.threads, 0, 4096);
   check_devices(spec.devices, checks);
+  checks.word("precision", spec.precision, {"float32", "tf32", "bf16"});
   return std::move(checks).found();
 }
 
 void check(const TrainerSpec& spec) {
   if (const auto found = find_problem(spec))
     throw Error(ErrorKind::config, fmt::format("'trainer.{}' {}", found->key, found->message));
+}
+
+bool is_table_name(std::string_view file) noexcept {
+  if (file.ends_with(".gz")) file.remove_suffix(3);
+  return file.ends_with(".csv") || file.ends_with(".tsv");
 }
 
 std::string_view trainer_kind_name(TrainerKind kind) noexcept {

@@ -61,8 +61,31 @@ struct TrainerSplit {
   bool operator==(const TrainerSplit&) const = default;
 };
 
-// `trainer.network`: dense layers, each followed by batch normalisation, activation and dropout.
+// The extent of a window or a step: one number for both, or [height, width].
+struct TrainerExtent {
+  static constexpr std::int64_t most = 31; // along each axis
+  std::int64_t height = 1, width = 1;
+  bool operator==(const TrainerExtent&) const = default;
+};
+
+// One of `trainer.network.conv`: convolution, batch normalisation, activation, pooling, dropout.
+struct TrainerConv {
+  std::int64_t filters = 0; // required in mlp.yaml
+  TrainerExtent kernel_size{3, 3};
+  TrainerExtent stride{1, 1};
+  std::string padding = "same";          // same, valid
+  std::string pool = "none";             // none, max, average
+  TrainerExtent pool_size{2, 2};         // of the window, which moves by as much
+  std::optional<std::string> activation; // these three: default: the network's
+  std::optional<double> dropout;
+  std::optional<bool> batch_norm;
+  bool operator==(const TrainerConv&) const = default;
+};
+
+// `trainer.network`: dense layers, each followed by batch normalisation, activation and dropout;
+// before them, for images, convolutions.
 struct TrainerNetwork {
+  std::vector<TrainerConv> conv;
   std::vector<std::int64_t> hidden = {128, 64}; // widths; empty: a linear model
   std::string activation = "relu";              // relu, gelu, tanh
   double dropout = 0.1;                         // [0, 1)
@@ -128,7 +151,7 @@ struct TrainerSpec {
   std::uint64_t seed = 0;   // of weights, batches and dropout
   std::int64_t threads = 0; // of all processes together; 0: as many as the job may use
   TrainerDevices devices;
-  bool tf32 = false; // on a GPU: matrix products with 10 bits of mantissa
+  std::string precision = "float32"; // float32, tf32, bf16: of products; on a GPU only
   bool operator==(const TrainerSpec&) const = default;
 };
 
@@ -142,6 +165,9 @@ struct TrainerSpecProblem {
 [[nodiscard]] std::optional<TrainerSpecProblem> find_problem(const TrainerSpec& spec);
 // Throws Error(config) that names the key ("'trainer.network.dropout' must be ...").
 void check(const TrainerSpec& spec);
+
+// Whether a file is a table by its name: .csv or .tsv, gzipped or not.
+[[nodiscard]] bool is_table_name(std::string_view file) noexcept;
 
 // The words of the two enums, as mlp.yaml writes them.
 [[nodiscard]] std::string_view trainer_kind_name(TrainerKind kind) noexcept;

@@ -17,6 +17,7 @@ namespace mlp::train {
 namespace {
 
 using config::DataFormat;
+using config::is_table_name;
 constexpr std::size_t kMostListed = 10'000;
 
 // Names of the regular files in the folder, sorted.
@@ -36,10 +37,6 @@ bool ends_with_any(std::string_view name, std::initializer_list<std::string_view
   if (name.ends_with(".gz")) name.remove_suffix(3);
   return std::any_of(endings.begin(), endings.end(),
                      [&](std::string_view ending) { return name.ends_with(ending); });
-}
-
-bool is_csv_name(std::string_view name) {
-  return ends_with_any(name, {".csv", ".tsv"});
 }
 
 bool is_idx_name(std::string_view name) {
@@ -123,7 +120,7 @@ class Finder {
   std::optional<DataFile> first(std::initializer_list<std::string_view> starts) const {
     for (const std::string_view start : starts)
       for (const std::string& name : names_)
-        if (name.starts_with(start) && (is_idx_name(name) || is_csv_name(name)))
+        if (name.starts_with(start) && (is_idx_name(name) || is_table_name(name)))
           return DataFile{root_ / name, {}, name, {}};
     return std::nullopt;
   }
@@ -139,7 +136,7 @@ class Finder {
 
   bool find_csv(DataFiles& files) const {
     std::vector<std::string> csv;
-    std::copy_if(names_.begin(), names_.end(), std::back_inserter(csv), is_csv_name);
+    std::copy_if(names_.begin(), names_.end(), std::back_inserter(csv), is_table_name);
     if (csv.size() == 1) {
       files.train = {root_ / csv[0], {}, csv[0], {}};
       return true;
@@ -153,7 +150,7 @@ class Finder {
   }
 
   static DataFormat format_of(const DataFile& file) {
-    if (is_csv_name(file.name)) return DataFormat::csv;
+    if (is_table_name(file.name)) return DataFormat::csv;
     std::array<char, 3> head{};
     const auto source = open_source(file.path, file.name);
     std::size_t have = 0;

@@ -1,8 +1,7 @@
-// The buffers of a network and the order of operations on them.
+// The buffers of a network and the plans for its products; engine_steps.cpp has the passes.
 #include "core/train/engine.hpp"
 
 #include <algorithm>
-#include <string>
 
 namespace mlp::train {
 
@@ -29,6 +28,39 @@ std::size_t bytes(std::int64_t count) noexcept {
   return static_cast<std::size_t>(count) * sizeof(float);
 }
 
+kernels::ConvSpec conv_spec(const ConvLayer& layer, const ConvShape& shape) {
+  kernels::ConvSpec spec;
+  spec.channels = shape.in.channels;
+  spec.out_channels = layer.filters;
+  spec.in[0] = shape.in.height;
+  spec.in[1] = shape.in.width;
+  kernels::Window& window = spec.window;
+  window.rank = 2;
+  window.kernel[0] = layer.kernel.height;
+  window.kernel[1] = layer.kernel.width;
+  window.stride[0] = layer.stride.height;
+  window.stride[1] = layer.stride.width;
+  window.pad_begin[0] = shape.pad_begin.height;
+  window.pad_begin[1] = shape.pad_begin.width;
+  window.pad_end[0] = shape.pad_end.height;
+  window.pad_end[1] = shape.pad_end.width;
+  return spec;
+}
+
+kernels::PoolSpec pool_spec(const ConvLayer& layer, const ConvShape& shape) {
+  kernels::PoolSpec spec;
+  spec.kind = layer.pooling == Pooling::max ? kernels::Pool::max : kernels::Pool::average;
+  spec.channels = layer.filters;
+  spec.in[0] = shape.conv.height;
+  spec.in[1] = shape.conv.width;
+  spec.out[0] = shape.out.height;
+  spec.out[1] = shape.out.width;
+  spec.window.rank = 2;
+  spec.window.kernel[0] = spec.window.stride[0] = layer.pool.height;
+  spec.window.kernel[1] = spec.window.stride[1] = layer.pool.width;
+  return spec;
+}
+
 } // namespace
 
 Error translate(const kernels::Error& error) {
@@ -52,34 +84,17 @@ Engine::Engine(kernels::Device& device, const Network& network, std::int64_t max
   state_ = Buffer(device_, sizeof(kernels::StepState));
   device_.zero(stream_, stats_.data(), stats_.bytes());
 
-  std::int64_t widest = spec.outputs;
-  std::int64_t inputs = spec.inputs;
-  for (std::size_t i = 0; i <= spec.hidden.size(); ++i) {
-    Layer layer;
-    layer.last = i == spec.hidden.size();
-    layer.at = network.offsets()[i];
-    layer.inputs = inputs;
-    layer.outputs = layer.last ? spec.outputs : spec.hidden[i].width;
-    if (!layer.last) {
-      layer.batch_norm = spec.hidden[i].batch_norm;
-      layer.dropout = spec.hidden[i].dropout;
-      layer.activation = on_device(spec.hidden[i].activation);
-    }
-    const auto own = [&](std::int64_t count) {
-      layer.owned.push_back(floats(count));
-      return layer.owned.back().as<float>();
-    };
-    layer.z = layer.normal = layer.y = own(max_rows * layer.outputs);
-    if (training_ && layer.batch_norm) {
-      layer.normal = layer.y = own(max_rows * layer.outputs);
-      layer.mean = own(layer.outputs);
-      layer.inv_std = own(layer.outputs);
-    }
-    if (training_ && layer.activation == kernels::Activation::gelu)
-      layer.y = own(max_rows * layer.outputs);
-    widest = std::max(widest, layer.outputs);
-    inputs = layer.outputs;
-    layers_.push_back(std::move(layer));
+  const std::vector<LayerView> views = network.layers();
+  std::int64_t widest = 0;
+  for (std::size_t i = 0; i < views.size(); ++i) {
+    const bool last = i + 1 == views.size();
+    const std::size_t convs = spec.conv.size();
+    const float dropout = i < convs ? spec.conv[i].dropout
+                          : last    ? 0.0F
+                                    : spec.hidden[i - convs].dropout;
+    add_layer(views[i], dropout, last);
+    layers_.back().at = network.offsets()[i];
+    widest = std::max(widest, layers_.back().positions * layers_.back().outputs);
   }
   if (training_) {
     for (Buffer* buffer : {&gradients_, &first_, &second_}) {
@@ -90,6 +105,46 @@ Engine::Engine(kernels::Device& device, const Network& network, std::int64_t max
     gradient_b_ = floats(max_rows * widest);
   }
   load(network);
+}
+
+void Engine::add_layer(const LayerView& view, float dropout, bool last) {
+  Layer layer;
+  layer.last = last;
+  layer.inputs = view.inputs;
+  layer.outputs = view.outputs;
+  layer.batch_norm = view.batch_norm;
+  layer.dropout = dropout;
+  layer.activation = on_device(view.activation);
+  if (view.conv != nullptr) {
+    layer.conv = true;
+    layer.pooled = view.conv->pooling != Pooling::none;
+    layer.positions = view.shape.conv.height * view.shape.conv.width;
+    layer.pooled_positions = view.shape.out.height * view.shape.out.width;
+    layer.conv_spec = conv_spec(*view.conv, view.shape);
+    layer.pool = pool_spec(*view.conv, view.shape);
+  }
+  const auto own = [&](std::int64_t count) {
+    layer.owned.push_back(floats(count));
+    return layer.owned.back().as<float>();
+  };
+  const std::int64_t size = max_rows_ * layer.positions * layer.outputs;
+  layer.z = layer.normal = layer.y = own(size);
+  if (training_ && layer.batch_norm) {
+    layer.normal = layer.y = own(size);
+    layer.mean = own(layer.outputs);
+    layer.inv_std = own(layer.outputs);
+  }
+  if (training_ && layer.activation == kernels::Activation::gelu) layer.y = own(size);
+  layer.out = layer.y;
+  if (layer.pooled) {
+    const std::int64_t pooled = max_rows_ * layer.pooled_positions * layer.outputs;
+    layer.out = own(pooled);
+    if (layer.pool.kind == kernels::Pool::max) {
+      layer.owned.push_back(floats(pooled)); // int32: as many bytes
+      layer.index = layer.owned.back().as<std::int32_t>();
+    }
+  }
+  layers_.push_back(std::move(layer));
 }
 
 Buffer Engine::floats(std::int64_t count) {
@@ -128,29 +183,44 @@ std::vector<float> Engine::gradients() const {
   return out;
 }
 
-std::unique_ptr<kernels::MatmulPlan> Engine::plan(const MatmulSpec& spec) {
-  auto made = device_.plan(spec);
-  if (made->workspace_bytes() > workspace_.bytes())
-    workspace_ = Buffer(device_, made->workspace_bytes());
-  return made;
+template <class Plan>
+void Engine::lend_workspace(const Plan& plan) {
+  if (plan.workspace_bytes() > workspace_.bytes())
+    workspace_ = Buffer(device_, plan.workspace_bytes());
+}
+
+Engine::LayerPlans Engine::plan_layer(const Layer& layer, std::int64_t rows) {
+  LayerPlans plans;
+  if (layer.conv) {
+    kernels::ConvSpec spec = layer.conv_spec;
+    spec.batch = rows;
+    plans.conv = device_.plan_training(spec);
+    lend_workspace(*plans.conv);
+    return plans;
+  }
+  const auto plan = [&](const MatmulSpec& spec) {
+    auto made = device_.plan(spec);
+    lend_workspace(*made);
+    return made;
+  };
+  MatmulSpec forward{.m = rows, .n = layer.outputs, .k = layer.inputs, .transpose_b = true};
+  MatmulSpec infer = forward;
+  infer.bias = true;
+  if (!layer.batch_norm) infer.activation = layer.activation;
+  plans.infer = plan(infer);
+  if (!training_) return plans;
+  forward.bias = layer.last;
+  plans.forward = plan(forward);
+  plans.weight = plan({.m = layer.outputs, .n = layer.inputs, .k = rows, .transpose_a = true});
+  plans.data = plan({.m = rows, .n = layer.inputs, .k = layer.outputs});
+  return plans;
 }
 
 void Engine::prepare(std::int64_t rows) {
   if (plans_.contains(rows)) return;
   Plans plans;
-  for (const Layer& layer : layers_) {
-    MatmulSpec forward{.m = rows, .n = layer.outputs, .k = layer.inputs, .transpose_b = true};
-    MatmulSpec infer = forward;
-    infer.bias = true;
-    if (!layer.batch_norm) infer.activation = layer.activation;
-    plans.infer.push_back(plan(infer));
-    if (!training_) continue;
-    forward.bias = layer.last;
-    plans.forward.push_back(plan(forward));
-    plans.weight.push_back(
-        plan({.m = layer.outputs, .n = layer.inputs, .k = rows, .transpose_a = true}));
-    plans.data.push_back(plan({.m = rows, .n = layer.inputs, .k = layer.outputs}));
-  }
+  for (const Layer& layer : layers_)
+    plans.push_back(plan_layer(layer, rows));
   plans_.emplace(rows, std::move(plans));
 }
 
@@ -159,181 +229,6 @@ const Engine::Plans& Engine::plans(std::int64_t rows) {
     throw kernels::Error(kernels::ErrorKind::invalid, "a batch has more rows than prepared for");
   prepare(rows);
   return plans_.find(rows)->second;
-}
-
-float* Engine::infer(std::int64_t rows) {
-  const Plans& plan = plans(rows);
-  const auto* values = values_.as<float>();
-  const auto* statistics = statistics_.as<float>();
-  const float* x = input();
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
-    const Layer& layer = layers_[i];
-    plan.infer[i]->run(stream_, x, values + layer.at.weight, values + layer.at.bias, layer.z,
-                       workspace_.data());
-    if (layer.batch_norm) {
-      device_.batch_norm_inference(stream_, rows, layer.outputs, 1, Network::kBatchNormEpsilon,
-                                   layer.z, values + layer.at.gamma, values + layer.at.beta,
-                                   statistics + layer.at.mean, statistics + layer.at.variance,
-                                   layer.z);
-      device_.activation(stream_, layer.activation, rows * layer.outputs, layer.z, layer.z);
-    }
-    x = layer.z;
-  }
-  return layers_.back().z;
-}
-
-float* Engine::loss_gradient(std::int64_t rows, const LossSpec& loss, float* gradient) {
-  const Layer& last = layers_.back();
-  switch (loss.kind) {
-  case Loss::cross_entropy:
-    device_.softmax_cross_entropy(stream_, rows, last.outputs, last.z, labels(), loss.class_weights,
-                                  gradient, stats());
-    break;
-  case Loss::mse:
-    device_.squared_error(stream_, rows, last.outputs, last.z, targets(), gradient, stats());
-    break;
-  case Loss::huber:
-    device_.huber(stream_, rows, last.outputs, loss.huber_delta, last.z, targets(), gradient,
-                  stats());
-    break;
-  }
-  return gradient;
-}
-
-void Engine::add_loss(std::int64_t rows, const LossSpec& loss) {
-  loss_gradient(rows, loss, nullptr);
-}
-
-// A range that is not worth an operation of its own waits for the next one: 4 MiB.
-constexpr std::int64_t kLeastHandout = std::int64_t{1} << 20;
-
-void Engine::Handout::give(std::int64_t begin, std::int64_t end) const {
-  if (begin < end) ready_(engine_.gradients_.as<float>() + begin, end - begin);
-}
-
-void Engine::Handout::biases_done(std::size_t layer) const {
-  // Of a small network all goes at once, in weights_done().
-  if (ready_ && layer == 0 && engine_.size_ > kLeastHandout) give(engine_.decayed_, engine_.size_);
-}
-
-void Engine::Handout::weights_done(std::size_t layer) {
-  if (!ready_) return;
-  if (layer == 0) {
-    give(0, engine_.size_ > kLeastHandout ? end_ : engine_.size_);
-  } else if (const std::int64_t begin = engine_.layers_[layer].at.weight;
-             end_ - begin >= kLeastHandout) {
-    give(begin, end_);
-    end_ = begin;
-  }
-}
-
-void Engine::backpropagate(std::int64_t rows, const LossSpec& loss, const GradientsReady& ready) {
-  Handout handout(*this, ready);
-  if (rows == 0) {
-    device_.zero(stream_, gradients_.data(), gradients_.bytes());
-    for (std::size_t i = layers_.size(); i-- > 0;) {
-      handout.biases_done(i);
-      handout.weights_done(i);
-    }
-    return;
-  }
-  const Plans& plan = plans(rows);
-  const auto* values = values_.as<float>();
-  auto* statistics = statistics_.as<float>();
-  auto* gradients = gradients_.as<float>();
-  const auto epilogue_of = [&](std::size_t i) {
-    return kernels::EpilogueSpec{.rows = rows,
-                                 .cols = layers_[i].outputs,
-                                 .activation = layers_[i].activation,
-                                 .dropout = layers_[i].dropout,
-                                 .layer = static_cast<std::uint32_t>(i)};
-  };
-  const auto norm_of = [&](const Layer& layer) {
-    return kernels::BatchNormSpec{
-        .rows = rows, .cols = layer.outputs, .epsilon = Network::kBatchNormEpsilon};
-  };
-
-  const float* x = input();
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
-    const Layer& layer = layers_[i];
-    plan.forward[i]->run(stream_, x, values + layer.at.weight, values + layer.at.bias, layer.z,
-                         workspace_.data());
-    if (layer.last) break;
-    if (layer.batch_norm)
-      device_.batch_norm(stream_, norm_of(layer), layer.z, values + layer.at.gamma,
-                         values + layer.at.beta, statistics + layer.at.mean,
-                         statistics + layer.at.variance, layer.mean, layer.inv_std, layer.normal);
-    device_.epilogue(stream_, epilogue_of(i), state(),
-                     layer.batch_norm ? nullptr : values + layer.at.bias, layer.normal, layer.y);
-    x = layer.y;
-  }
-
-  auto* dy = loss_gradient(rows, loss, gradient_a_.as<float>());
-  auto* spare = gradient_b_.as<float>();
-  for (std::size_t i = layers_.size(); i-- > 0;) {
-    const Layer& layer = layers_[i];
-    float* dbias = layer.batch_norm ? nullptr : gradients + layer.at.bias;
-    if (layer.last)
-      device_.sum_rows(stream_, rows, layer.outputs, dy, dbias);
-    else
-      device_.epilogue_backward(stream_, epilogue_of(i), state(), layer.normal, layer.y, dy, dy,
-                                dbias);
-    if (layer.batch_norm)
-      device_.batch_norm_backward(stream_, norm_of(layer), layer.z, values + layer.at.gamma,
-                                  layer.mean, layer.inv_std, dy, dy, gradients + layer.at.gamma,
-                                  gradients + layer.at.beta);
-    handout.biases_done(i);
-    const float* below = i == 0 ? input() : layers_[i - 1].y;
-    plan.weight[i]->run(stream_, dy, below, nullptr, gradients + layer.at.weight,
-                        workspace_.data());
-    handout.weights_done(i);
-    if (i == 0) break;
-    plan.data[i]->run(stream_, dy, values + layer.at.weight, nullptr, spare, workspace_.data());
-    std::swap(dy, spare);
-  }
-}
-
-void Engine::update(const Optimizer& o) {
-  if (o.kind == OptimizerKind::adamw)
-    device_.adamw(stream_,
-                  {.size = size_,
-                   .decayed = decayed_,
-                   .beta1 = o.beta1,
-                   .beta2 = o.beta2,
-                   .epsilon = o.epsilon,
-                   .weight_decay = o.weight_decay},
-                  state(), values_.as<float>(), gradients_.as<float>(), first_.as<float>(),
-                  second_.as<float>());
-  else
-    device_.sgd(stream_,
-                {.size = size_,
-                 .decayed = decayed_,
-                 .momentum = o.momentum,
-                 .weight_decay = o.weight_decay,
-                 .nesterov = o.nesterov},
-                state(), values_.as<float>(), gradients_.as<float>(), first_.as<float>());
-}
-
-std::vector<float> Network::predict(kernels::Device& device, std::span<const float> rows) const {
-  constexpr std::int64_t kChunk = 1024;
-  if (spec_.inputs == 0 || rows.size() % static_cast<std::size_t>(spec_.inputs) != 0)
-    throw Error(ErrorKind::failed, std::to_string(rows.size()) + " values are not rows of " +
-                                       std::to_string(spec_.inputs) + " inputs");
-  const std::int64_t count = static_cast<std::int64_t>(rows.size()) / spec_.inputs;
-  std::vector<float> out(static_cast<std::size_t>(count * spec_.outputs));
-  if (count == 0) return out;
-  return with_device_errors([&] {
-    Engine engine(device, *this, std::min(count, kChunk), false);
-    const kernels::Stream stream;
-    for (std::int64_t at = 0; at < count; at += kChunk) {
-      const std::int64_t n = std::min(kChunk, count - at);
-      device.copy_in(stream, engine.input(), rows.data() + at * spec_.inputs,
-                     bytes(n * spec_.inputs));
-      device.copy_out(stream, out.data() + at * spec_.outputs, engine.infer(n),
-                      bytes(n * spec_.outputs));
-    }
-    return std::move(out);
-  });
 }
 
 } // namespace mlp::train

@@ -87,15 +87,24 @@ class Engine {
     bool last = false, batch_norm = false;
     float dropout = 0.0F;
     kernels::Activation activation = kernels::Activation::none;
-    // Dense output; its normalised form (else the same); after activation and dropout (the same
-    // where the backward pass allows it).
-    float *z = nullptr, *normal = nullptr, *y = nullptr;
+    // Dense or convolution's output; its normalised form (else the same); after activation, and
+    // dropout if nothing is pooled (the same where the backward pass allows it); what the next
+    // layer reads (the same without pooling).
+    float *z = nullptr, *normal = nullptr, *y = nullptr, *out = nullptr;
     float *mean = nullptr, *inv_std = nullptr; // of the batch
+    // A convolution: each position of each row is a row of what follows it, with a column a filter.
+    bool conv = false, pooled = false;
+    std::int64_t positions = 1, pooled_positions = 1; // for each row
+    kernels::ConvSpec conv_spec;                      // but for `batch`
+    kernels::PoolSpec pool;                           // too
+    std::int32_t* index = nullptr;                    // of each pooled maximum
     std::vector<kernels::Buffer> owned;
   };
-  struct Plans { // one a layer
-    std::vector<std::unique_ptr<kernels::MatmulPlan>> infer, forward, weight, data;
+  struct LayerPlans {
+    std::unique_ptr<kernels::MatmulPlan> infer, forward, weight, data; // dense
+    std::unique_ptr<kernels::ConvTrainingPlan> conv;
   };
+  using Plans = std::vector<LayerPlans>;
 
   // Which gradients were handed out: weights from the last layer down, and last all the rest.
   class Handout {
@@ -113,10 +122,21 @@ class Engine {
     std::int64_t end_; // weights from here on are handed out
   };
 
-  float* loss_gradient(std::int64_t rows, const LossSpec& loss, float* gradient);
+  void add_layer(const LayerView& view, float dropout, bool last);
+  LayerPlans plan_layer(const Layer& layer, std::int64_t rows);
+  template <class Plan>
+  void lend_workspace(const Plan& plan);
   kernels::Buffer floats(std::int64_t count);
-  std::unique_ptr<kernels::MatmulPlan> plan(const kernels::MatmulSpec& spec);
   const Plans& plans(std::int64_t rows);
+
+  [[nodiscard]] kernels::EpilogueSpec epilogue_of(std::size_t layer, std::int64_t rows) const;
+  [[nodiscard]] kernels::EpilogueSpec dropout_of(std::size_t layer, std::int64_t rows) const;
+  void pool(const Layer& layer, std::int64_t rows, const float* x);
+  const float* forward(std::size_t layer, std::int64_t rows, const LayerPlans& plan,
+                       const float* x);
+  // From the gradient of a layer's output, in `dy`, to that of what its product gave.
+  void backward_output(std::size_t layer, std::int64_t rows, float*& dy, float*& spare);
+  float* loss_gradient(std::int64_t rows, const LossSpec& loss, float* gradient);
 
   kernels::Device& device_;
   kernels::Stream stream_;

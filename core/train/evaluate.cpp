@@ -201,10 +201,9 @@ Metrics evaluate(kernels::Device& device, const Network& network, const FitSpec&
   checked.train = rows; // an empty set is refused like an empty training set
   checked.validation = checked.test = {};
   check(spec, checked);
-  constexpr std::int64_t kBatch = 1024;
   return with_device_errors([&] {
     const std::int64_t batch =
-        std::min<std::int64_t>(kBatch, static_cast<std::int64_t>(rows.size()));
+        std::min(rows_at_once(network.spec()), static_cast<std::int64_t>(rows.size()));
     Engine engine(device, network, batch, false);
     DeviceData resident(device, data, batch);
     Buffer weights;

@@ -27,17 +27,16 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Purposes of the random sequences of one seed; the network's initial weights use 0 to 64.
+// Purposes of the random sequences of one seed; the network's initial weights use 0 to 128.
 constexpr std::uint64_t kShufflePurpose = std::uint64_t{1} << 32;
 constexpr std::uint64_t kDropoutKey = 0x9E3779B97F4A7C15ULL;
 
 constexpr std::chrono::duration<double> kTickEvery{0.1};
 constexpr std::chrono::duration<double> kShortest{1e-4};
 constexpr double kSaveEvery = 1.0; // seconds; short epochs share a checkpoint
-constexpr std::int64_t kEvaluationBatch = 1024;
 
 std::unique_ptr<kernels::Device> device_for(const FitSpec& spec) {
-  return spec.gpu >= 0 ? kernels::make_cuda_device(spec.gpu, {.tf32 = spec.tf32})
+  return spec.gpu >= 0 ? kernels::make_cuda_device(spec.gpu, {.precision = spec.precision})
                        : kernels::make_cpu_device(spec.threads);
 }
 
@@ -61,10 +60,10 @@ class Fit {
       bool& shared_error)
       : spec_(spec), data_(data), callbacks_(callbacks), stop_(std::move(stop)),
         shared_error_(shared_error), ranks_(spec, data), device_(device_for(spec)),
-        stream_(*device_), network_({data.inputs, data.outputs, spec.hidden}, spec.seed),
+        stream_(*device_), network_(network_spec(spec, data), spec.seed),
         count_(static_cast<std::int64_t>(data.train.size())), batch_(std::min(spec.batch, count_)),
         steps_per_epoch_((count_ + batch_ - 1) / batch_),
-        most_rows_(std::max(batch_, std::min(kEvaluationBatch, largest_set()))),
+        most_rows_(std::max(batch_, evaluation_batch())),
         engine_(*device_, network_, most_rows_, true, stream_),
         resident_(*device_, data, most_rows_, stream_) {
     loss_ = {spec.loss, spec.huber_delta, nullptr};
@@ -112,7 +111,7 @@ class Fit {
     }
   }
   std::int64_t evaluation_batch() const noexcept {
-    return std::clamp<std::int64_t>(largest_set(), 1, kEvaluationBatch);
+    return std::clamp<std::int64_t>(largest_set(), 1, rows_at_once(network_.spec()));
   }
   std::int64_t largest_set() const noexcept {
     return static_cast<std::int64_t>(std::max(data_.validation.size(), data_.test.size()));

@@ -17,7 +17,8 @@
 
 namespace mlp::kernels {
 class Collective;
-}
+enum class Precision : std::uint8_t;
+} // namespace mlp::kernels
 
 namespace mlp::train {
 
@@ -29,6 +30,7 @@ struct Dataset {
   std::span<const float> features;
   std::span<const std::uint8_t> pixels;
   std::span<const float> mean, scale;
+  ImageShape image; // what a row is, for a network with convolutions
 
   std::int64_t outputs = 1;             // classes or target columns
   std::span<const std::int32_t> labels; // classifier: [rows], in [0, outputs)
@@ -41,6 +43,7 @@ struct Dataset {
 enum class Loss { cross_entropy, mse, huber };
 
 struct FitSpec {
+  std::vector<ConvLayer> conv; // needs the data's image
   std::vector<HiddenLayer> hidden;
   Loss loss = Loss::cross_entropy;
   float huber_delta = 1.0F;
@@ -49,9 +52,9 @@ struct FitSpec {
   Schedule schedule;
   std::int64_t epochs = 20, batch = 128;
   std::uint64_t seed = 0;
-  int threads = 0;   // <= 0: as many as this process may use
-  int gpu = -1;      // CUDA's number of the GPU to train on; -1: the CPU
-  bool tf32 = false; // on a GPU: matrix products in TF32
+  int threads = 0;                // <= 0: as many as this process may use
+  int gpu = -1;                   // CUDA's number of the GPU to train on; -1: the CPU
+  kernels::Precision precision{}; // of products on a GPU; f32
   // Training with others, or null: the caller's, alive during fit(). See fit().
   kernels::Collective* collective = nullptr;
 

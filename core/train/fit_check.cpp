@@ -62,6 +62,10 @@ void add_sample(Hash& hash, std::span<const T> values, std::int64_t rows, std::i
 
 } // namespace
 
+NetworkSpec network_spec(const FitSpec& spec, const Dataset& data) {
+  return {data.inputs, data.outputs, spec.hidden, spec.conv, data.image};
+}
+
 void check(const FitSpec& spec, const Dataset& data) {
   require(data.rows >= 1 && data.rows <= INT32_MAX,
           "the data has " + number(data.rows) + " rows, 1 to 2^31 - 1 are possible");
@@ -107,6 +111,13 @@ void check(const FitSpec& spec, const Dataset& data) {
 
   require(spec.epochs >= 1 && spec.epochs <= 1'000'000, "epochs have to be 1 to 1000000");
   require(spec.batch >= 1 && spec.batch <= (1 << 20), "the batch has to be 1 to 2^20 rows");
+  const NetworkSpec network = network_spec(spec, data);
+  check(network);
+  constexpr std::int64_t kMostValues = std::int64_t{1} << 34; // of one operation of the device
+  for (const ConvShape& shape : conv_shapes(network))
+    require(spec.batch <= kMostValues / shape.conv.size(),
+            "a batch of " + number(spec.batch) +
+                " rows gives more than 2^34 values behind a convolution");
   require(spec.patience >= 0, "patience has to be at least 0");
   require(spec.min_delta >= 0.0, "min_delta has to be at least 0");
   const Optimizer& o = spec.optimizer;
@@ -128,6 +139,15 @@ Digest identity_of(const FitSpec& spec, const Dataset& data) {
   hash.add(data.rows).add(data.inputs).add(data.outputs).add(spec.hidden.size());
   for (const HiddenLayer& layer : spec.hidden)
     hash.add(layer.width).add(layer.activation).add(layer.batch_norm).add(layer.dropout);
+  if (!spec.conv.empty()) {
+    hash.add(data.image.height).add(data.image.width).add(data.image.channels);
+    for (const ConvLayer& layer : spec.conv) {
+      for (const Extent& extent : {layer.kernel, layer.stride, layer.pool})
+        hash.add(extent.height).add(extent.width);
+      hash.add(layer.filters).add(layer.same).add(layer.pooling);
+      hash.add(layer.activation).add(layer.batch_norm).add(layer.dropout);
+    }
+  }
   const Optimizer& o = spec.optimizer;
   hash.add(o.kind).add(o.learning_rate).add(o.weight_decay).add(o.momentum).add(o.nesterov);
   hash.add(o.beta1).add(o.beta2).add(o.epsilon);

@@ -6,6 +6,9 @@
 
 namespace mlp::train {
 
+// The network that such a training is of.
+[[nodiscard]] NetworkSpec network_spec(const FitSpec& spec, const Dataset& data);
+
 // Throws mlp::Error{config} that names what is out of range or does not fit together.
 void check(const FitSpec& spec, const Dataset& data);
 

@@ -47,6 +47,11 @@ class IdxLoader {
                   fmt::format("'{}' has {} images and '{}' has {} labels", file.name,
                               images.shape[0], file.labels_name, labels.shape[0]));
     std::vector<std::int64_t> shape(images.shape.begin() + 1, images.shape.end());
+    if (shape.size() != 2 && !spec_.network.conv.empty())
+      throw Error(ErrorKind::config,
+                  fmt::format("'trainer.network.conv' is for images of a height and a width, and "
+                              "'{}' has {} dimensions beside that of its items",
+                              file.name, shape.size()));
     if (shape_.empty()) shape_ = shape;
     if (shape != shape_)
       throw Error(ErrorKind::config,

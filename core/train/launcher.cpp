@@ -107,6 +107,8 @@ class Attempt {
     environment["MASTER_PORT"] = std::to_string(job::free_ports(1));
     environment["MLP_RANK_TOKEN"] = random_token(32);
     environment["MLP_RANK_THREADS"] = std::to_string(threads_of_rank(launch_.threads, size));
+    // NCCL connects when it starts, where that has a time limit, and not at the first sums.
+    environment.try_emplace("NCCL_RUNTIME_CONNECT", "0");
     for (std::size_t rank = 0; rank < size; ++rank)
       start(rank, environment);
     lines_.begin();

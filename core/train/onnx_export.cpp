@@ -1,17 +1,16 @@
 // Numeric columns are joined first, so that imputing and standardising are a few nodes however many
-// columns there are; each category has an encoder and a one-hot of its own. Batch normalisations
-// are folded into the dense layers (in double), dropout does nothing in a model that is trained.
+// columns there are; each category has an encoder and a one-hot of its own.
 #include "core/train/onnx_export.hpp"
 
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
 #include "core/train/classes.hpp"
 #include "core/train/onnx_graph.hpp"
+#include "core/train/onnx_layers.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 namespace mlp::train {
@@ -29,7 +28,7 @@ class Exporter {
     for (const model::TensorSpec& spec : signature_.inputs)
       inputs.push_back(graph_.input(spec));
     std::string x = from_.features.image_shape.empty() ? columns(inputs) : image(inputs[0]);
-    x = network(std::move(x));
+    x = add_layers(graph_, from_.network, std::move(x));
     if (from_.kind == config::TrainerKind::classifier)
       classes(x);
     else
@@ -55,15 +54,28 @@ class Exporter {
     const std::string pixels = graph_.node("Cast", "pixels/float", {input})
                                    .attribute("to", onnx::TensorProto::FLOAT)
                                    .output;
-    const std::string flat =
-        graph_.node("Flatten", "pixels/flat", {pixels}).attribute("axis", 1).output;
+    const std::string shaped =
+        from_.network.spec().conv.empty() ? flat(pixels, "pixels/flat") : channel(pixels);
     const std::string centred =
         graph_
-            .node("Sub", "pixels/centred", {flat, scalar("pixels/mean", from_.features.pixel_mean)})
+            .node("Sub", "pixels/centred",
+                  {shaped, scalar("pixels/mean", from_.features.pixel_mean)})
             .output;
     return graph_
         .node("Mul", "pixels/standardised",
               {centred, scalar("pixels/scale", from_.features.pixel_scale)})
+        .output;
+  }
+
+  std::string flat(const std::string& x, std::string_view name) {
+    return graph_.node("Flatten", name, {x}).attribute("axis", 1).output;
+  }
+
+  // [N, height, width] as [N, 1, height, width].
+  std::string channel(const std::string& x) {
+    const std::int64_t axis = 1;
+    return graph_
+        .node("Unsqueeze", "pixels/channel", {x, graph_.integers("pixels/axes", {&axis, 1}, {1})})
         .output;
   }
 
@@ -157,63 +169,6 @@ class Exporter {
             .output;
     return graph_.node("Squeeze", name, {hot, graph_.integers(name + "/axes", {&axis, 1}, {1})})
         .output;
-  }
-
-  std::string network(std::string x) {
-    const std::vector<LayerView> layers = from_.network.layers();
-    for (std::size_t i = 0; i < layers.size(); ++i) {
-      const std::string name =
-          i + 1 < layers.size() ? fmt::format("dense_{}", i + 1) : std::string("dense_out");
-      x = activation(dense(std::move(x), layers[i], name), layers[i].activation, name);
-    }
-    return x;
-  }
-
-  std::string dense(std::string x, const LayerView& layer, const std::string& name) {
-    std::vector<float> weight(layer.weight.begin(), layer.weight.end());
-    std::vector<float> bias(layer.bias.begin(), layer.bias.end());
-    if (layer.batch_norm) fold(layer, weight, bias);
-    return graph_
-        .node("Gemm", name,
-              {std::move(x), graph_.floats(name + "/weight", weight, {layer.outputs, layer.inputs}),
-               graph_.floats(name + "/bias", bias, {layer.outputs})})
-        .attribute("transB", 1)
-        .output;
-  }
-
-  // gamma (w x + b - mean) / sqrt(variance + epsilon) + beta, as one weight and one bias.
-  static void fold(const LayerView& layer, std::vector<float>& weight, std::vector<float>& bias) {
-    const auto inputs = static_cast<std::size_t>(layer.inputs);
-    for (std::size_t o = 0; o < bias.size(); ++o) {
-      const double factor =
-          double{layer.gamma[o]} / std::sqrt(double{layer.variance[o]} + double{layer.epsilon});
-      for (std::size_t i = o * inputs; i < (o + 1) * inputs; ++i)
-        weight[i] = static_cast<float>(factor * double{weight[i]});
-      bias[o] = static_cast<float>(factor * (double{bias[o]} - double{layer.mean[o]}) +
-                                   double{layer.beta[o]});
-    }
-  }
-
-  std::string activation(std::string x, Activation kind, const std::string& name) {
-    switch (kind) {
-    case Activation::none:
-      return x;
-    case Activation::relu:
-      return graph_.node("Relu", name + "/relu", {std::move(x)}).output;
-    case Activation::tanh:
-      return graph_.node("Tanh", name + "/tanh", {std::move(x)}).output;
-    case Activation::gelu:
-      break;
-    }
-    // Opset 17 has no Gelu: x * (1 + erf(x / sqrt 2)) / 2.
-    const std::string scaled =
-        graph_.node("Mul", name + "/gelu/scaled", {x, scalar(name + "/gelu/rsqrt2", 0.70710678F)})
-            .output;
-    const std::string erf = graph_.node("Erf", name + "/gelu/erf", {scaled}).output;
-    const std::string sum =
-        graph_.node("Add", name + "/gelu/sum", {erf, scalar(name + "/gelu/one", 1.0F)}).output;
-    const std::string product = graph_.node("Mul", name + "/gelu/product", {x, sum}).output;
-    return graph_.node("Mul", name + "/gelu", {product, scalar(name + "/gelu/half", 0.5F)}).output;
   }
 
   void classes(const std::string& logits) {

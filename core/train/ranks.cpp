@@ -22,7 +22,8 @@ Ranks::Ranks(const FitSpec& spec, const Dataset& data)
   rank_ = collective_->rank();
   size_ = collective_->size();
   const auto batch = std::min(spec.batch, static_cast<std::int64_t>(data.train.size()));
-  const bool normalised = std::ranges::any_of(spec.hidden, &HiddenLayer::batch_norm);
+  const bool normalised = std::ranges::any_of(spec.hidden, &HiddenLayer::batch_norm) ||
+                          std::ranges::any_of(spec.conv, &ConvLayer::batch_norm);
   // A normalisation needs two rows of each rank.
   if (batch < size_ * (normalised ? 2 : 1))
     throw Error(ErrorKind::config, "a batch of " + std::to_string(batch) +

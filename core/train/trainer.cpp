@@ -10,6 +10,7 @@
 #include "core/train/onnx_export.hpp"
 #include "core/train/training_data.hpp"
 #include "kernels/collective/collective.hpp"
+#include "kernels/device.hpp"
 
 #include <fmt/format.h>
 
@@ -27,6 +28,26 @@ Activation activation_of(const std::string& name) {
   return name == "tanh" ? Activation::tanh : Activation::relu;
 }
 
+ConvLayer conv_layer(const config::TrainerConv& conv, const config::TrainerNetwork& network) {
+  const auto extent = [](const config::TrainerExtent& e) { return Extent{e.height, e.width}; };
+  return {.filters = conv.filters,
+          .kernel = extent(conv.kernel_size),
+          .stride = extent(conv.stride),
+          .same = conv.padding == "same",
+          .pooling = conv.pool == "max"       ? Pooling::max
+                     : conv.pool == "average" ? Pooling::average
+                                              : Pooling::none,
+          .pool = extent(conv.pool_size),
+          .activation = activation_of(conv.activation.value_or(network.activation)),
+          .batch_norm = conv.batch_norm.value_or(network.batch_norm),
+          .dropout = static_cast<float>(conv.dropout.value_or(network.dropout))};
+}
+
+kernels::Precision precision_of(const std::string& name) {
+  if (name == "bf16") return kernels::Precision::bf16;
+  return name == "tf32" ? kernels::Precision::tf32 : kernels::Precision::f32;
+}
+
 Loss loss_of(const config::TrainerSpec& spec) {
   if (spec.kind == TrainerKind::classifier) return Loss::cross_entropy;
   return spec.loss == "huber" ? Loss::huber : Loss::mse;
@@ -42,6 +63,8 @@ std::int64_t batch_for(std::size_t rows) {
 
 FitSpec fit_spec(const config::TrainerSpec& spec, const TrainingData& data) {
   FitSpec fit;
+  for (const config::TrainerConv& conv : spec.network.conv)
+    fit.conv.push_back(conv_layer(conv, spec.network));
   for (const std::int64_t width : spec.network.hidden)
     fit.hidden.push_back({width, activation_of(spec.network.activation), spec.network.batch_norm,
                           static_cast<float>(spec.network.dropout)});
@@ -119,7 +142,7 @@ class Trainer {
     FitSpec fit = fit_spec(spec_, data_);
     if (place_.threads > 0) fit.threads = place_.threads;
     fit.gpu = place_.gpu;
-    fit.tf32 = spec_.tf32;
+    fit.precision = precision_of(spec_.precision);
     fit.collective = place_.collective;
     if (first_ && !folders_.checkpoints.empty()) {
       make_directories(folders_.checkpoints);

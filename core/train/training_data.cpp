@@ -68,6 +68,8 @@ Dataset TrainingData::view() const {
     set.mean = {&features.pixel_mean, 1};
     set.scale = {&features.pixel_scale, 1};
   }
+  if (const std::vector<std::int64_t>& shape = features.image_shape; shape.size() == 2)
+    set.image = {shape[0], shape[1], 1};
   set.outputs = classes.empty() ? 1 : static_cast<std::int64_t>(classes.size());
   set.labels = labels;
   set.targets = targets;
@@ -86,6 +88,10 @@ TrainingData load_training_data(const config::TrainerSpec& spec, const std::file
                                 std::vector<std::string>& messages) {
   const DataFiles files = find_data_files(spec.data, root);
   if (files.format == config::DataFormat::idx) return load_idx_data(spec, files, messages);
+  if (!spec.network.conv.empty())
+    throw Error(ErrorKind::config, fmt::format("'trainer.network.conv' is for images, and '{}' is "
+                                               "a table",
+                                               files.train.name));
   return load_csv_data(spec, files, messages);
 }
 

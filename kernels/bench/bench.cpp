@@ -1,7 +1,8 @@
 // kernels_bench: how fast each operation of a device is, beside what this machine can do.
 //
-//   kernels_bench [--device cpu|cuda:N] [threads] [repetitions]      one JSON line an operation
+//   kernels_bench [--device cpu|cuda:N] [--precision f32|tf32|bf16] [threads] [repetitions]
 //
+// prints one JSON line an operation. The precision is that of products of f32 operands on a GPU.
 // For a product the limit on a CPU is the rate of fused multiply-adds, measured in registers with
 // as many threads; on a GPU it is the rate of a large square product. For the
 // others it is the bandwidth: the bytes that the operation has to move at least (each input read
@@ -43,9 +44,10 @@ MLP_KERNEL(multiply_add, (std::int64_t rounds, float* sums), (rounds, sums))
 class Bench {
  public:
   // gpu: its number, or -1 for the CPU.
-  Bench(int gpu, int threads, int repetitions)
+  Bench(int gpu, Precision precision, int threads, int repetitions)
       : on_gpu_(gpu >= 0), threads_(threads), repetitions_(repetitions), pool_(threads),
-        device_(on_gpu_ ? make_cuda_device(gpu) : make_cpu_device(threads)),
+        device_(on_gpu_ ? make_cuda_device(gpu, {.precision = precision})
+                        : make_cpu_device(threads)),
         stream_(device_->make_stream()) {}
   Bench(const Bench&) = delete;
   Bench& operator=(const Bench&) = delete;
@@ -69,8 +71,12 @@ class Bench {
           .window = {.rank = 2, .kernel = {3, 3}, .pad_begin = {1, 1}, .pad_end = {1, 1}}});
     conv("conv 1x1",
          {.batch = 32, .channels = 64, .out_channels = 64, .in = {28, 28}, .window = {.rank = 2}});
+    trained("1 to 32 channels", trained_shape(1, 32));
+    trained("32 to 64 channels", trained_shape(32, 64));
+    trained_pooling();
     layers();
     expressions();
+    tensors();
     losses();
     optimizers();
     batches();
@@ -236,6 +242,58 @@ class Bench {
     });
   }
 
+  // A batch of small images, 3x3.
+  static ConvSpec trained_shape(std::int64_t channels, std::int64_t out_channels) {
+    return {.batch = 128,
+            .channels = channels,
+            .out_channels = out_channels,
+            .in = {28, 28},
+            .window = {.rank = 2, .kernel = {3, 3}, .pad_begin = {1, 1}, .pad_end = {1, 1}}};
+  }
+  void trained(const std::string& name, const ConvSpec& s) {
+    const std::int64_t pixels = s.batch * s.in[0] * s.in[1];
+    const std::int64_t weights = s.out_channels * s.channels * 9;
+    const Buffer x = floats(pixels * s.channels);
+    const Buffer w = floats(weights);
+    const Buffer y = floats(pixels * s.out_channels);
+    const auto plan = device_->plan_training(s);
+    const Buffer room(*device_, plan->workspace_bytes());
+    const double operations = 2.0 * static_cast<double>(pixels * weights);
+    compute("trained conv forward " + name, operations, [&] {
+      plan->forward(stream_, x.as<float>(), w.as<float>(), y.as<float>(), room.data());
+    });
+    compute("trained conv backward data " + name, operations, [&] {
+      plan->backward_data(stream_, y.as<float>(), w.as<float>(), x.as<float>(), room.data());
+    });
+    compute("trained conv backward weights " + name, operations, [&] {
+      plan->backward_weights(stream_, x.as<float>(), y.as<float>(), w.as<float>(), room.data());
+    });
+  }
+  void trained_pooling() {
+    const auto measure = [&](const std::string& name, Pool kind, std::int64_t channels) {
+      const PoolSpec s{.kind = kind,
+                       .batch = 128,
+                       .channels = channels,
+                       .in = {28, 28},
+                       .out = {14, 14},
+                       .window = {.rank = 2, .kernel = {2, 2}, .stride = {2, 2}}};
+      const std::int64_t size = s.batch * 28 * 28 * channels;
+      const Buffer x = floats(size);
+      const Buffer y = floats(size / 4);
+      const Buffer index = zeros(size / 4);
+      const std::int64_t bytes = kind == Pool::max ? size * 6 : size * 5; // index as large as y
+      move("trained " + name, bytes, [&] {
+        device_->pool_training(stream_, s, x.as<float>(), y.as<float>(), index.as<std::int32_t>());
+      });
+      move("trained " + name + " backward", bytes, [&] {
+        device_->pool_backward(stream_, s, y.as<float>(), index.as<std::int32_t>(), x.as<float>());
+      });
+    };
+    measure("max pool 2x2, 32 channels", Pool::max, 32);
+    measure("max pool 2x2, 1 channel", Pool::max, 1);
+    measure("average pool 2x2, 32 channels", Pool::average, 32);
+  }
+
   void layers() {
     constexpr std::int64_t kRows = 1024;
     constexpr std::int64_t kCols = 512;
@@ -295,7 +353,7 @@ class Bench {
     const Buffer r = floats(kRows * kCols);
     const Buffer columns = floats(kCols);
     const Buffer y = floats(kRows * kCols);
-    const float* inputs[] = {x.as<float>(), r.as<float>(), columns.as<float>()};
+    const void* inputs[] = {x.data(), r.data(), columns.data()};
     const auto input = [](std::uint8_t index) {
       return ElementOperand{.from = From::input, .index = index};
     };
@@ -310,7 +368,7 @@ class Bench {
       for (const ElementStep& step : steps)
         s.step[s.count++] = step;
       move(std::string("elementwise ") + name, bytes,
-           [&] { device_->elementwise(stream_, s, inputs, y.as<float>()); });
+           [&] { device_->elementwise(stream_, s, inputs, y.data()); });
     };
     measure("x + r, relu", 2, 3 * kBytes,
             {{ElementOp::load, input(0)}, {ElementOp::add, input(1)}, {ElementOp::relu}});
@@ -328,6 +386,52 @@ class Bench {
              {ElementOp::add, {.number = 0.5F}},
              {ElementOp::maximum, {.number = 0.0F}},
              {ElementOp::minimum, {.number = 1.0F}}});
+  }
+
+  // What else the ONNX runtime asks of an encoder: 32 texts of 128 tokens, 12 heads of 64 numbers.
+  void tensors() {
+    constexpr std::int64_t kTexts = 32, kLength = 128, kHeads = 12, kDepth = 64;
+    constexpr std::int64_t kRows = kTexts * kLength, kCols = kHeads * kDepth;
+    constexpr std::int64_t kBytes = kRows * kCols * 4;
+    const Buffer x = floats(kRows * kCols);
+    const Buffer y = floats(kRows * kCols);
+    const Buffer columns = floats(kCols);
+    const auto column = columns.as<float>();
+    move("layer norm 768", 2 * kBytes, [&] {
+      device_->layer_norm(stream_, kRows, kCols, 1e-5F, x.as<float>(), column, column,
+                          y.as<float>());
+    });
+    const auto reduce = [&](const char* name, const ReduceSpec& s) {
+      move(std::string("mean ") + name, kBytes,
+           [&] { device_->reduce(stream_, s, x.as<float>(), y.as<float>()); });
+    };
+    reduce("over the last axis", {.kind = Reduce::mean, .outer = kRows, .count = kCols});
+    reduce("over the first axis", {.kind = Reduce::mean, .count = kRows, .inner = kCols});
+    reduce("over tokens",
+           {.kind = Reduce::mean, .outer = kTexts, .count = kLength, .inner = kCols});
+    reduce("over all", {.kind = Reduce::mean, .count = kRows * kCols});
+    const auto copy = [&](const char* name, std::initializer_list<std::int64_t> shape,
+                          std::initializer_list<std::int64_t> strides) {
+      CopySpec s{.rank = static_cast<int>(shape.size())};
+      std::copy(shape.begin(), shape.end(), s.shape);
+      std::copy(strides.begin(), strides.end(), s.in);
+      dense_strides(s.rank, s.shape, s.out);
+      move(std::string("transpose to ") + name, 2 * kBytes,
+           [&] { device_->copy(stream_, s, x.data(), y.data()); });
+    };
+    copy("heads", {kTexts, kHeads, kLength, kDepth}, {kLength * kCols, kDepth, kCols, 1});
+    copy("keys", {kTexts, kHeads, kDepth, kLength}, {kLength * kCols, kDepth, 1, kCols});
+    std::vector<std::int64_t> ids(kRows);
+    PhiloxSequence random(5, 5);
+    for (std::int64_t& id : ids)
+      id = static_cast<std::int64_t>(random.below(30'000));
+    const Buffer words = floats(30'000 * kCols);
+    const Buffer chosen = upload(ids);
+    const Buffer fault = zeros(1);
+    move("take 4096 of 30000 words", 2 * kBytes, [&] {
+      device_->take(stream_, {.size = 30'000, .count = kRows, .inner = kCols * 4}, words.data(),
+                    chosen.data(), y.data(), fault.as<std::int32_t>());
+    });
   }
 
   void losses() {
@@ -411,12 +515,23 @@ int main(int argc, char** argv) try {
   std::vector<std::string> words(argv + 1, argv + argc);
   int gpu = -1;
   bool good = true;
-  if (words.size() >= 2 && words[0] == "--device") {
+  mlp::kernels::Precision precision = mlp::kernels::Precision::f32;
+  while (words.size() >= 2 && words[0].compare(0, 2, "--") == 0) {
+    const std::string& value = words[1];
     const std::string prefix = "cuda:";
-    if (words[1].compare(0, prefix.size(), prefix) == 0 && words[1].size() > prefix.size())
-      gpu = std::atoi(words[1].c_str() + prefix.size());
-    else
-      good = words[1] == "cpu";
+    if (words[0] == "--precision") {
+      using mlp::kernels::Precision;
+      precision = value == "tf32"   ? Precision::tf32
+                  : value == "bf16" ? Precision::bf16
+                                    : Precision::f32;
+      good = good && (value == "f32" || precision != Precision::f32);
+    } else if (words[0] != "--device") {
+      good = false;
+    } else if (value.compare(0, prefix.size(), prefix) == 0 && value.size() > prefix.size()) {
+      gpu = std::atoi(value.c_str() + prefix.size());
+    } else {
+      good = good && value == "cpu";
+    }
     words.erase(words.begin(), words.begin() + 2);
   }
   const int threads = !words.empty() ? std::atoi(words[0].c_str())
@@ -424,10 +539,11 @@ int main(int argc, char** argv) try {
                                      : mlp::kernels::cpu::usable_cpus();
   const int repetitions = words.size() > 1 ? std::atoi(words[1].c_str()) : 30;
   if (!good || words.size() > 2 || threads < 1 || threads > 1024 || repetitions < 1) {
-    std::fprintf(stderr, "usage: kernels_bench [--device cpu|cuda:N] [threads] [repetitions]\n");
+    std::fprintf(stderr, "usage: kernels_bench [--device cpu|cuda:N] [--precision f32|tf32|bf16] "
+                         "[threads] [repetitions]\n");
     return 2;
   }
-  mlp::kernels::bench::Bench(gpu, threads, repetitions).run();
+  mlp::kernels::bench::Bench(gpu, precision, threads, repetitions).run();
   return 0;
 } catch (const mlp::kernels::Error& error) {
   std::fprintf(stderr, "kernels_bench: %s\n%s%s%s", error.what(),

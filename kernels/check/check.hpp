@@ -70,6 +70,7 @@ class OnDevice {
     device.copy_in({}, buffer_.data(), values.data(), size_ * sizeof(T));
   }
   T* get() const noexcept { return buffer_.template as<T>(); }
+  std::size_t bytes() const noexcept { return buffer_.bytes(); }
   std::vector<T> read() const {
     std::vector<T> out(size_);
     device_.copy_out({}, out.data(), buffer_.data(), size_ * sizeof(T));
@@ -85,10 +86,22 @@ OnDevice<float> poisoned(Device& device, std::int64_t count);
 
 void check_random(Report& report);
 void check_matmul(Device& device, Report& report);
-void check_conv(Device& device, Report& report);
+// Within absolute + relative * |want|.
+struct Tolerance {
+  double relative, absolute;
+};
+void check_conv(Device& device, Report& report, const Tolerance& tolerance = {5e-5, 1e-5});
+// `tolerance`: of a number that is drawn from [-1, 1), as operands are rounded.
+void check_conv_training(Device& device, Report& report, double tolerance = 2e-5);
+// A device that multiplies f32 operands in a lower precision.
+void check_precision(Device& device, Report& report, Precision precision);
 void check_pool(Device& device, Report& report);
+void check_pool_training(Device& device, Report& report);
 void check_activation(Device& device, Report& report);
 void check_elementwise(Device& device, Report& report);
+void check_typed(Device& device, Report& report);
+void check_layout(Device& device, Report& report);
+void check_reduce(Device& device, Report& report);
 void check_epilogue(Device& device, Report& report);
 void check_batch_norm(Device& device, Report& report);
 void check_loss(Device& device, Report& report);

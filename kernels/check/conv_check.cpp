@@ -63,7 +63,8 @@ Doubles reference(const ConvSpec& s, const Floats& x, const Floats& w, const Flo
   return y;
 }
 
-void run(Device& device, Report& report, const ConvSpec& s, const char* what) {
+void compare(Device& device, Report& report, const Tolerance& tolerance, const ConvSpec& s,
+             const char* what) {
   Draw draw(static_cast<std::uint64_t>(s.channels * 31 + s.out_channels));
   std::int64_t in = s.batch * s.channels;
   std::int64_t out = s.batch * s.out_channels;
@@ -85,14 +86,17 @@ void run(Device& device, Report& report, const ConvSpec& s, const char* what) {
   plan->run({}, dx.get(), prepared.data(), s.bias ? dbias.get() : nullptr, y.get(),
             workspace.data());
   device.synchronize({});
-  report.close(std::string("conv ") + what, y.read(), reference(s, x, w, bias), 5e-5, 1e-5);
+  report.close(std::string("conv ") + what, y.read(), reference(s, x, w, bias), tolerance.relative,
+               tolerance.absolute);
 }
 
 } // namespace
 
-void check_conv(Device& device, Report& report) {
-  run(device, report,
-      {.batch = 2,
+void check_conv(Device& device, Report& report, const Tolerance& tolerance) {
+  const auto run = [&](const ConvSpec& s, const char* what) {
+    compare(device, report, tolerance, s, what);
+  };
+  run({.batch = 2,
        .channels = 3,
        .out_channels = 16,
        .in = {9, 11},
@@ -100,8 +104,7 @@ void check_conv(Device& device, Report& report) {
        .bias = true,
        .activation = Activation::relu},
       "3x3 with pads");
-  run(device, report,
-      {.batch = 1,
+  run({.batch = 1,
        .channels = 4,
        .out_channels = 40,
        .in = {28, 28},
@@ -112,8 +115,7 @@ void check_conv(Device& device, Report& report) {
                   .pad_begin = {2, 0},
                   .pad_end = {1, 3}}},
       "one image, strides, dilation, uneven pads");
-  run(device, report,
-      {.batch = 7,
+  run({.batch = 7,
        .channels = 8,
        .out_channels = 12,
        .groups = 4,
@@ -122,8 +124,7 @@ void check_conv(Device& device, Report& report) {
        .bias = true,
        .activation = Activation::gelu},
       "groups");
-  run(device, report,
-      {.batch = 1,
+  run({.batch = 1,
        .channels = 24,
        .out_channels = 24,
        .groups = 24,
@@ -131,16 +132,14 @@ void check_conv(Device& device, Report& report) {
        .window = {.rank = 2, .kernel = {3, 3}, .pad_begin = {1, 1}, .pad_end = {1, 1}},
        .bias = true},
       "depthwise, one image");
-  run(device, report,
-      {.batch = 3,
+  run({.batch = 3,
        .channels = 5,
        .out_channels = 6,
        .in = {50},
        .window = {.rank = 1, .kernel = {4}, .stride = {2}, .pad_begin = {3}, .pad_end = {1}},
        .bias = true},
       "one axis");
-  run(device, report,
-      {.batch = 2,
+  run({.batch = 2,
        .channels = 2,
        .out_channels = 5,
        .in = {6, 7, 8},
@@ -150,8 +149,7 @@ void check_conv(Device& device, Report& report) {
                   .pad_begin = {0, 1, 1},
                   .pad_end = {1, 1, 1}}},
       "three axes");
-  run(device, report,
-      {.batch = 4,
+  run({.batch = 4,
        .channels = 64,
        .out_channels = 64,
        .in = {7, 7},

@@ -138,7 +138,7 @@ void compare(Device& device, Report& report, const std::string& what, const Elem
              const std::vector<Floats>& inputs, double relative, double absolute) {
   std::vector<OnDevice<float>> held;
   held.reserve(inputs.size());
-  std::vector<const float*> addresses;
+  std::vector<const void*> addresses;
   for (const Floats& values : inputs)
     addresses.push_back(held.emplace_back(device, values).get());
   const std::int64_t cells = extent(s, s.out);
@@ -304,15 +304,15 @@ void check_places(Device& device, Report& report) {
   s.input[0][0] = 1;
   s.step[0] = {.op = ElementOp::load, .b = input(0)};
   s.step[1] = {.op = ElementOp::multiply, .b = number(3.0F)};
-  const float* from = on_device.get() + 1;
+  const void* from = on_device.get() + 1;
   auto y = poisoned(device, 4003);
   device.elementwise({}, s, &from, y.get() + 2);
   s.input[0][0] = -1;
-  const float* last = on_device.get() + 4000;
+  const void* last = on_device.get() + 4000;
   const auto backwards = poisoned(device, 4001);
   device.elementwise({}, s, &last, backwards.get());
   s.input[0][0] = 1;
-  const float* in_place = on_device.get();
+  const void* in_place = on_device.get();
   device.elementwise({}, s, &in_place, on_device.get());
   device.synchronize({});
   Doubles forward(4003, std::nan(""));

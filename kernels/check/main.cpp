@@ -24,7 +24,7 @@ void Report::close(const std::string& what, std::span<const float> got,
   if (got.size() != want.size()) return failed(what + ": sizes differ");
   for (std::size_t i = 0; i < got.size(); ++i) {
     const auto value = static_cast<double>(got[i]);
-    if (std::isnan(want[i]) && std::isnan(value)) continue;
+    if (value == want[i] || (std::isnan(want[i]) && std::isnan(value))) continue;
     if (std::fabs(value - want[i]) <= absolute + relative * std::fabs(want[i])) continue;
     return failed(what + ": element " + std::to_string(i) + " is " + std::to_string(value) +
                   ", the reference " + std::to_string(want[i]));
@@ -89,9 +89,14 @@ int run(const char* name, Device& device, Device& second) {
   check_random(report);
   check_matmul(device, report);
   check_conv(device, report);
+  check_conv_training(device, report);
   check_pool(device, report);
+  check_pool_training(device, report);
   check_activation(device, report);
   check_elementwise(device, report);
+  check_typed(device, report);
+  check_layout(device, report);
+  check_reduce(device, report);
   check_epilogue(device, report);
   check_batch_norm(device, report);
   check_loss(device, report);
@@ -100,6 +105,15 @@ int run(const char* name, Device& device, Device& second) {
   check_streams(device, report);
   check_repeatable(device, second, report);
   std::printf("%s: %d checks, %d failed\n", name, report.count(), report.failures());
+  return report.failures();
+}
+
+int run_lower(int gpu, Precision precision, const char* words) {
+  const auto device = make_cuda_device(gpu, {.precision = precision});
+  Report report(std::string(device->name()) + " in " + words);
+  check_precision(*device, report, precision);
+  std::printf("%s in %s: %d checks, %d failed\n", device->name(), words, report.count(),
+              report.failures());
   return report.failures();
 }
 
@@ -128,6 +142,8 @@ int main(int argc, char** argv) try {
       const auto device = make_cuda_device(i);
       const auto second = make_cuda_device(i);
       failures += check::run(device->name(), *device, *second);
+      failures += check::run_lower(i, Precision::tf32, "tf32");
+      failures += check::run_lower(i, Precision::bf16, "bf16");
     }
     if (status.devices == 0) {
       std::printf("no CUDA device: %s\n", status.reason.c_str());

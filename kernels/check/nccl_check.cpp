@@ -79,6 +79,7 @@ void check_sums() {
       ranks.start(stream, nullptr, 0, 1.0F);
       ranks.wait(stream);
       ranks.settle(stream);
+      expect(cudaGetLastError() == cudaSuccess, "no error is left behind for the next launch");
       bool right = others[6] == 1.5F;
       for (std::size_t i = 0; i < values.size(); ++i) // i + 2 (i + 1) + 3 (i + 2)
         right = right && values[i] == static_cast<float>(6 * i + 8);
@@ -99,6 +100,7 @@ void check_sums() {
 // Rank 2 gives up, or just goes, while the others' GPUs wait for it.
 void check_lost(bool says_so) {
   const auto outcomes = together(3, [&](Collective& ranks, Stream stream) {
+    ranks.barrier(); // all have started
     if (ranks.rank() == 2) {
       if (says_so) throw Error(ErrorKind::failed, "its own reason");
       return;
@@ -121,6 +123,25 @@ void check_lost(bool says_so) {
   }
 }
 
+// The others go on queueing, without a call that waits for all: rank 2 is missed all the same.
+void check_lost_on_the_way() {
+  std::vector<std::vector<float>> of_ranks(3, std::vector<float>(100, 1.0F)); // outlive all sums
+  const auto outcomes = together(3, [&](Collective& ranks, Stream stream) {
+    ranks.barrier();
+    std::vector<float>& values = of_ranks[static_cast<std::size_t>(ranks.rank())];
+    for (int step = 0; step < 100; ++step) {
+      if (ranks.rank() == 2 && step == 10) return;
+      ranks.start(stream, values.data(), 100, 1.0F);
+      ranks.wait(stream);
+    }
+  });
+  for (const int rank : {0, 1}) {
+    const Outcome& outcome = outcomes[static_cast<std::size_t>(rank)];
+    expect(outcome.failure && outcome.failure->rank == 2,
+           "who was lost on the way: " + outcome.error);
+  }
+}
+
 void check_missing() {
   const auto outcomes = together(
       3, [](Collective&, Stream) {}, 2);
@@ -134,6 +155,7 @@ int main() {
   check_sums();
   check_lost(true);
   check_lost(false);
+  check_lost_on_the_way();
   check_missing();
   std::printf("%s\n", failures == 0 ? "all passed" : "failed");
   return failures == 0 ? 0 : 1;

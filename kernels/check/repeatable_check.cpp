@@ -22,15 +22,36 @@ Floats product(Device& device, std::uint64_t seed) {
   return c.read();
 }
 
+// The gradient of a convolution's weights: a sum over the batch.
+Floats gradient(Device& device, std::uint64_t seed) {
+  Draw draw(seed);
+  const ConvSpec s{.batch = 11,
+                   .channels = 6,
+                   .out_channels = 8,
+                   .in = {12, 12},
+                   .window = {.rank = 2, .kernel = {3, 3}, .pad_begin = {1, 1}, .pad_end = {1, 1}}};
+  const std::int64_t pixels = s.batch * s.in[0] * s.in[1];
+  const OnDevice x(device, draw.floats(pixels * s.channels));
+  const OnDevice dy(device, draw.floats(pixels * s.out_channels));
+  const auto dw = poisoned(device, s.out_channels * s.channels * 9);
+  const auto plan = device.plan_training(s);
+  const Buffer workspace(device, plan->workspace_bytes());
+  plan->backward_weights({}, x.get(), dy.get(), dw.get(), workspace.data());
+  device.synchronize({});
+  return dw.read();
+}
+
 } // namespace
 
 void check_repeatable(Device& first, Device& second, Report& report) {
   const Floats want = product(first, 4);
   report.equal("the same bits on a second device", product(second, 4), want);
+  const Floats slope = gradient(first, 5);
+  report.equal("the same gradient on a second device", gradient(second, 5), slope);
   std::atomic<int> differing = 0;
   const auto work = [&] {
     for (int i = 0; i < 20; ++i)
-      if (product(first, 4) != want) ++differing;
+      if (product(first, 4) != want || gradient(first, 5) != slope) ++differing;
   };
   {
     const std::jthread one(work);

@@ -1,10 +1,13 @@
 // NCCL sums gradients on the GPUs; a ring of sockets beside it carries everything on the host. The
-// ring also finds out who is gone: NCCL by itself would wait for a lost rank for ever.
+// ring also finds out who is gone: NCCL by itself would wait for a lost rank for ever. The sums are
+// not for graphs: ncclCommAbort(), by which such a wait ends, itself waits until every graph that
+// holds some of them is gone.
 #include "kernels/cuda/nccl.hpp"
 
-#include "kernels/collective/collective.hpp"
+#include "kernels/collective/ring.hpp"
 #include "kernels/collective/socket.hpp"
 
+#include <array>
 #include <atomic>
 #include <mutex>
 #include <thread>
@@ -18,6 +21,10 @@ using cuda::nccl;
 using Comm = cuda::Nccl::Comm;
 
 constexpr auto kLook = std::chrono::microseconds(50);
+// How many waits the caller may be ahead of the GPU: enough that the GPU never waits for it, and
+// so few that no copy or buffer of a step before has to be waited for elsewhere, where a lost rank
+// would not be noticed.
+constexpr std::size_t kAhead = 3;
 
 // Starting has no time limit of its own: a thread does it, which is left behind if others are gone.
 struct Starting {
@@ -30,7 +37,7 @@ class NcclCollective final : public Collective {
  public:
   NcclCollective(const CollectiveOptions& options, int gpu)
       : gpu_(selected(gpu)), longest_(seconds(options.operation_seconds)) {
-    ring_ = make_ring(options);
+    ring_ = make_host_ring(options);
     start_nccl(seconds(options.join_seconds));
     cuda::check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "make a stream");
   }
@@ -51,6 +58,7 @@ class NcclCollective final : public Collective {
     const std::lock_guard lock(mutex_);
     require_comm();
     ended_ = false;
+    ring_->expect(true);
     order(handle(stream), stream_, ready_);
     int sum = cuda::Nccl::kSum;
     check_nccl(
@@ -64,21 +72,22 @@ class NcclCollective final : public Collective {
 
   void wait(Stream stream) override {
     cuda::use(gpu_);
+    const cuda::Event& oldest = passed_[turn_++ % kAhead];
+    await([&] { return is_ready(cudaEventQuery(oldest.get())); });
     order(stream_, handle(stream), done_);
+    cuda::check(cudaEventRecord(oldest.get(), handle(stream)), "record an event");
   }
 
   void settle(Stream stream) override {
     // Who has come here has queued all that the others' GPUs wait for.
     ring_->barrier();
     cuda::use(gpu_);
-    const auto until = Clock::now() + longest_;
-    while (!reached(handle(stream)) || !reached(stream_)) {
-      look_for_errors();
-      if (Clock::now() >= until) fail("the GPU has not finished its work in time");
-      std::this_thread::sleep_for(kLook);
-    }
+    await([&] {
+      return is_ready(cudaStreamQuery(handle(stream))) && is_ready(cudaStreamQuery(stream_));
+    });
     const std::lock_guard lock(mutex_);
     ended_ = true;
+    ring_->expect(false);
   }
 
   void broadcast(void* data, std::size_t bytes, int root) override {
@@ -108,9 +117,22 @@ class NcclCollective final : public Collective {
     cuda::check(cudaEventRecord(event.get(), earlier), "record an event");
     cuda::check(cudaStreamWaitEvent(later, event.get(), 0), "order two streams");
   }
-  static bool reached(cudaStream_t stream) {
-    const cudaError_t status = cudaStreamQuery(stream);
-    if (status == cudaErrorNotReady) return false;
+  // Polls until then; throws if a rank is gone, and after operation_seconds.
+  template <class Ready>
+  void await(const Ready& ready) {
+    const auto until = Clock::now() + longest_;
+    while (!ready()) {
+      look_for_errors();
+      if (Clock::now() >= until) fail("the GPU has not finished its work in time");
+      std::this_thread::sleep_for(kLook);
+    }
+  }
+  static bool is_ready(cudaError_t status) {
+    if (status == cudaErrorNotReady) {
+      // The runtime keeps it as this thread's last error, where the next launch would find it.
+      static_cast<void>(cudaGetLastError());
+      return false;
+    }
     cuda::check(status, "wait for the GPU");
     return true;
   }
@@ -175,12 +197,14 @@ class NcclCollective final : public Collective {
 
   int gpu_;
   Clock::duration longest_;
-  std::unique_ptr<Collective> ring_;
+  std::unique_ptr<HostRing> ring_;
   std::mutex mutex_; // of comm_, which abort() may take away, and ended_
   Comm comm_ = nullptr;
   bool ended_ = true; // nothing is queued
   cudaStream_t stream_ = nullptr;
   cuda::Event ready_, done_;
+  std::array<cuda::Event, kAhead> passed_; // what was queued by the last waits
+  std::size_t turn_ = 0;
 };
 
 } // namespace

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
@@ -27,7 +28,7 @@ struct Broken {
   CollectiveFailure failure;
 };
 
-class Ring final : public Collective {
+class Ring final : public HostRing {
  public:
   explicit Ring(const CollectiveOptions& options)
       : rank_(options.rank), size_(options.size), silence_(seconds(options.silence_seconds)),
@@ -92,6 +93,10 @@ class Ring final : public Collective {
   std::optional<CollectiveFailure> failure() const override {
     const std::lock_guard lock(mutex_);
     return failure_;
+  }
+  void expect(bool others) noexcept override {
+    if (others && !expecting_.exchange(true)) wake(); // its clock starts now
+    if (!others) expecting_ = false;
   }
 
  private:
@@ -232,7 +237,12 @@ class Ring final : public Collective {
   [[nodiscard]] Clock::time_point next_sign() const noexcept {
     return next_open_ && out_left() == 0 ? last_sent_ + silence_ / 4 : Clock::time_point::max();
   }
-  [[nodiscard]] int idle() const noexcept { return milliseconds_until(next_sign()); }
+  [[nodiscard]] int idle() const noexcept {
+    auto until = next_sign();
+    if (expected_since_ != Clock::time_point::max() && previous_open_)
+      until = std::min(until, std::max(last_heard_, expected_since_) + silence_);
+    return milliseconds_until(until);
+  }
   // Until the next clock runs out; 0 when an operation waits to be taken.
   [[nodiscard]] int patience() const noexcept {
     if (!busy_) return 0;
@@ -247,18 +257,31 @@ class Ring final : public Collective {
       begin_frame({.type = RingFrame::alive});
       flush();
     }
-    if (!busy_) return;
+    if (!busy_) return check_neighbour(now);
     if (receiving() && !previous_open_) lost(previous(), closed_);
-    if (receiving() && now - std::max(last_heard_, started_) >= silence_) {
-      const double waited = std::chrono::duration<double>(silence_).count();
-      char text[32];
-      std::snprintf(text, sizeof text, "%.3g", waited);
-      lost(previous(), "nothing was heard of it for " + std::string(text) + " s");
-    }
+    if (receiving() && now - std::max(last_heard_, started_) >= silence_) silent();
     if (now - started_ >= longest_)
       lost(receiving() ? previous() : next(), "an exchange with it did not end in time");
   }
 
+  // Nothing is under way here, but maybe elsewhere.
+  void check_neighbour(Clock::time_point now) {
+    const bool expecting = expecting_;
+    if (!expecting || holding()) {
+      expected_since_ = Clock::time_point::max();
+      return;
+    }
+    if (expected_since_ == Clock::time_point::max()) expected_since_ = now;
+    if (!previous_open_) lost(previous(), closed_);
+    if (now - std::max(last_heard_, expected_since_) >= silence_) silent();
+  }
+
+  [[noreturn]] void silent() const {
+    const double waited = std::chrono::duration<double>(silence_).count();
+    char text[32];
+    std::snprintf(text, sizeof text, "%.3g", waited);
+    lost(previous(), "nothing was heard of it for " + std::string(text) + " s");
+  }
   [[noreturn]] void lost(int rank, const std::string& why) const {
     throw Broken{{rank, name(rank) + " was lost: " + why}};
   }
@@ -516,6 +539,7 @@ class Ring final : public Collective {
   std::optional<CollectiveFailure> failure_;
   std::string abort_reason_;
   bool ending_ = false;
+  std::atomic<bool> expecting_{false};
 
   // Of the ring's thread.
   RingOperation operation_;
@@ -523,6 +547,7 @@ class Ring final : public Collective {
   std::uint64_t sequence_ = 0;
   Position sent_, received_;
   Clock::time_point started_, last_heard_, last_sent_;
+  Clock::time_point expected_since_ = Clock::time_point::max();
   RingFrame out_frame_;
   std::size_t out_header_ = sizeof(RingFrame), out_payload_ = 0;
   const std::byte* out_data_ = nullptr;
@@ -557,9 +582,13 @@ void Collective::barrier() {
   all_gather(&mine, all.data(), 1);
 }
 
-std::unique_ptr<Collective> make_ring(const CollectiveOptions& options) {
+std::unique_ptr<HostRing> make_host_ring(const CollectiveOptions& options) {
   check(options);
   return std::make_unique<Ring>(options);
+}
+
+std::unique_ptr<Collective> make_ring(const CollectiveOptions& options) {
+  return make_host_ring(options);
 }
 
 } // namespace mlp::kernels

@@ -1,12 +1,22 @@
 // What travels in a ring: frames, and the order in which an operation's parts are sent and
-// received.
+// received; and the ring as another collective's means to see who is gone.
 #pragma once
+
+#include "kernels/collective/collective.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 namespace mlp::kernels {
+
+class HostRing : public Collective {
+ public:
+  // While something is awaited of the others elsewhere, a neighbour that is silent or has closed
+  // its connection is lost even where no operation of the ring waits for it.
+  virtual void expect(bool others) noexcept = 0;
+};
+[[nodiscard]] std::unique_ptr<HostRing> make_host_ring(const CollectiveOptions& options);
 
 // Before each piece of data; little-endian.
 struct RingFrame {

@@ -13,10 +13,6 @@ namespace {
 
 constexpr std::int64_t kLeastWork = 1 << 17; // multiply-adds that are worth a thread
 
-std::size_t aligned(std::size_t bytes) noexcept {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
-}
-
 // One image, `channels` -> `out_channels` in `groups`: the primitive and the layouts it wants.
 class Primitive {
  public:
@@ -114,26 +110,8 @@ class Primitive {
   }
 
  private:
-  // A handle of some hundred bytes that names the caller's buffer.
-  class Memory {
-   public:
-    Memory(const Dnnl& library, const dnnl_memory_desc_t& md, const void* data)
-        : library_(library) {
-      check(library.memory_create(&memory_, &md, library.engine, const_cast<void*>(data)),
-            "name a buffer");
-    }
-    ~Memory() { library_.memory_destroy(memory_); }
-    Memory(const Memory&) = delete;
-    Memory& operator=(const Memory&) = delete;
-    dnnl_memory_t get() const noexcept { return memory_; }
-
-   private:
-    const Dnnl& library_;
-    dnnl_memory_t memory_ = nullptr;
-  };
-
   std::size_t size(const dnnl_memory_desc_t& md) const noexcept {
-    return aligned(library_.memory_desc_get_size(&md));
+    return aligned_size(library_, md);
   }
 
   const Dnnl& library_;

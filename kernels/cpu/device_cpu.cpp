@@ -59,8 +59,22 @@ class CpuDevice final : public Device {
     return cpu::plan_conv(pool_, s);
   }
 
+  std::unique_ptr<ConvTrainingPlan> plan_training(const ConvSpec& s) override {
+    check_training(s);
+    return cpu::plan_conv_training(pool_, s);
+  }
+
   void pool(Stream, const PoolSpec& s, const float* x, float* y) override {
     if (check(s) != 0) cpu::pool_forward(pool_, s, x, y);
+  }
+  void pool_training(Stream, const PoolSpec& s, const float* x, float* y,
+                     std::int32_t* index) override {
+    if (check_training(s, index) != 0) cpu::pool_training(pool_, s, x, y, index);
+  }
+  void pool_backward(Stream, const PoolSpec& s, const float* dy, const std::int32_t* index,
+                     float* dx) override {
+    check_training(s, index);
+    if (input_elements(s) != 0) cpu::pool_backward(pool_, s, dy, index, dx);
   }
 
   void activation(Stream, Activation kind, std::int64_t size, const float* x, float* y) override {
@@ -72,9 +86,24 @@ class CpuDevice final : public Device {
       cpu::activation_backward(pool_, kind, size, x, dy, dx);
   }
 
-  void elementwise(Stream, const ElementwiseSpec& s, const float* const* inputs,
-                   float* y) override {
+  void elementwise(Stream, const ElementwiseSpec& s, const void* const* inputs, void* y) override {
     if (check(s) != 0) cpu::elementwise(pool_, merge_axes(s), inputs, y);
+  }
+  void copy(Stream, const CopySpec& s, const void* from, void* to) override {
+    if (check(s) != 0) cpu::copy(pool_, merge_axes(s), from, to);
+  }
+  void take(Stream, const TakeSpec& s, const void* source, const void* indices, void* dst,
+            std::int32_t* fault) override {
+    if (fault == nullptr) invalid("taking needs a place for a fault");
+    if (check(s) != 0) cpu::take(pool_, s, source, indices, dst, fault);
+  }
+  void reduce(Stream, const ReduceSpec& s, const float* x, float* y) override {
+    if (check(s) != 0) cpu::reduce(pool_, s, x, y);
+  }
+  void layer_norm(Stream, std::int64_t rows, std::int64_t cols, float epsilon, const float* x,
+                  const float* gamma, const float* beta, float* y) override {
+    if (elements("a normalisation", {rows, cols}) != 0)
+      cpu::layer_norm(pool_, rows, cols, epsilon, x, gamma, beta, y);
   }
 
   void epilogue(Stream, const EpilogueSpec& s, const StepState* state, const float* bias, float* z,

@@ -1,8 +1,6 @@
 // The calls of oneDNN by name, found in the library when it is first needed.
 #include "kernels/cpu/dnnl.hpp"
 
-#include "kernels/device.hpp"
-
 #include <dlfcn.h>
 
 #include <string>
@@ -32,9 +30,12 @@ Dnnl open_dnnl() {
   find(library.stream_wait, "dnnl_stream_wait");
   find(library.memory_desc_init_by_tag, "dnnl_memory_desc_init_by_tag");
   find(library.memory_desc_get_size, "dnnl_memory_desc_get_size");
+  find(library.memory_desc_equal, "dnnl_memory_desc_equal");
   find(library.memory_create, "dnnl_memory_create");
   find(library.memory_destroy, "dnnl_memory_destroy");
   find(library.convolution_desc_init, "dnnl_dilated_convolution_forward_desc_init");
+  find(library.backward_data_desc_init, "dnnl_dilated_convolution_backward_data_desc_init");
+  find(library.backward_weights_desc_init, "dnnl_dilated_convolution_backward_weights_desc_init");
   find(library.attr_create, "dnnl_primitive_attr_create");
   find(library.attr_destroy, "dnnl_primitive_attr_destroy");
   find(library.attr_set_scratchpad_mode, "dnnl_primitive_attr_set_scratchpad_mode");

@@ -2,6 +2,8 @@
 // its C interface is used, through pointers typed by its own header.
 #pragma once
 
+#include "kernels/device.hpp"
+
 #include <oneapi/dnnl/dnnl.h>
 
 namespace mlp::kernels::cpu {
@@ -13,9 +15,12 @@ struct Dnnl {
   decltype(&dnnl_stream_wait) stream_wait;
   decltype(&dnnl_memory_desc_init_by_tag) memory_desc_init_by_tag;
   decltype(&dnnl_memory_desc_get_size) memory_desc_get_size;
+  decltype(&dnnl_memory_desc_equal) memory_desc_equal;
   decltype(&dnnl_memory_create) memory_create;
   decltype(&dnnl_memory_destroy) memory_destroy;
   decltype(&dnnl_dilated_convolution_forward_desc_init) convolution_desc_init;
+  decltype(&dnnl_dilated_convolution_backward_data_desc_init) backward_data_desc_init;
+  decltype(&dnnl_dilated_convolution_backward_weights_desc_init) backward_weights_desc_init;
   decltype(&dnnl_primitive_attr_create) attr_create;
   decltype(&dnnl_primitive_attr_destroy) attr_destroy;
   decltype(&dnnl_primitive_attr_set_scratchpad_mode) attr_set_scratchpad_mode;
@@ -41,6 +46,28 @@ const Dnnl& dnnl();
 
 // Throws Error{failed} unless status is success.
 void check(dnnl_status_t status, const char* what);
+
+// A handle of some hundred bytes that names the caller's buffer; the library must outlive it.
+class Memory {
+ public:
+  Memory(const Dnnl& library, const dnnl_memory_desc_t& md, const void* data) : library_(library) {
+    check(library.memory_create(&memory_, &md, library.engine, const_cast<void*>(data)),
+          "name a buffer");
+  }
+  ~Memory() { library_.memory_destroy(memory_); }
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  dnnl_memory_t get() const noexcept { return memory_; }
+
+ private:
+  const Dnnl& library_;
+  dnnl_memory_t memory_ = nullptr;
+};
+
+// What a buffer of this layout takes, so that the next one is aligned as well.
+inline std::size_t aligned_size(const Dnnl& library, const dnnl_memory_desc_t& md) noexcept {
+  return (library.memory_desc_get_size(&md) + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 // While it lives, oneDNN uses only the calling thread: the device cuts the work itself, and
 // OpenMP's threads never come to be.

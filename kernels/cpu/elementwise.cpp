@@ -1,5 +1,6 @@
 // Elementwise expressions: a step at a time over a few hundred elements, so that what is between
 // two steps stays in the first cache.
+#include "kernels/convert.hpp"
 #include "kernels/cpu/math.hpp"
 #include "kernels/cpu/ops.hpp"
 
@@ -111,12 +112,64 @@ MLP_INLINE void apply_body(ElementOp op, std::int64_t n, float* a, const float* 
     return each([](F x, F, F) { return x > 20.0F ? x : std::log1p(std::exp(x)); });
   }
 }
+
+// Of integers, which wrap; what has no meaning for them has been refused.
+MLP_INLINE void apply_integers_body(ElementOp op, std::int64_t n, std::int64_t* a,
+                                    const std::int64_t* b, const std::int64_t* c) {
+  const auto each = [&](auto f) __attribute__((always_inline)) {
+    for (std::int64_t i = 0; i < n; ++i)
+      a[i] = f(a[i], b[i], c[i]);
+  };
+  using I = std::int64_t;
+  const auto wrapped = [](std::uint64_t x) { return static_cast<I>(x); };
+  const auto bits = [](I x) { return static_cast<std::uint64_t>(x); };
+  switch (op) {
+  case ElementOp::load:
+    return each([](I, I y, I) { return y; });
+  case ElementOp::add:
+    return each([&](I x, I y, I) { return wrapped(bits(x) + bits(y)); });
+  case ElementOp::subtract:
+    return each([&](I x, I y, I) { return wrapped(bits(x) - bits(y)); });
+  case ElementOp::multiply:
+    return each([&](I x, I y, I) { return wrapped(bits(x) * bits(y)); });
+  case ElementOp::minimum:
+    return each([](I x, I y, I) { return x < y ? x : y; });
+  case ElementOp::maximum:
+    return each([](I x, I y, I) { return x > y ? x : y; });
+  case ElementOp::less:
+    return each([](I x, I y, I) { return I{x < y}; });
+  case ElementOp::less_equal:
+    return each([](I x, I y, I) { return I{x <= y}; });
+  case ElementOp::greater:
+    return each([](I x, I y, I) { return I{x > y}; });
+  case ElementOp::greater_equal:
+    return each([](I x, I y, I) { return I{x >= y}; });
+  case ElementOp::equal:
+    return each([](I x, I y, I) { return I{x == y}; });
+  case ElementOp::select:
+    return each([](I x, I y, I z) { return x != 0 ? y : z; });
+  case ElementOp::negate:
+    return each([&](I x, I, I) { return wrapped(0 - bits(x)); });
+  case ElementOp::absolute:
+    return each([&](I x, I, I) { return x < 0 ? wrapped(0 - bits(x)) : x; });
+  case ElementOp::sign:
+    return each([](I x, I, I) { return I{x > 0} - I{x < 0}; });
+  default:
+    return;
+  }
+}
 MLP_KERNEL(apply, (ElementOp op, std::int64_t n, float* a, const float* b, const float* c),
            (op, n, a, b, c))
+MLP_KERNEL(apply_integers,
+           (ElementOp op, std::int64_t n, std::int64_t* a, const std::int64_t* b,
+            const std::int64_t* c),
+           (op, n, a, b, c))
 
+// T: the machine's numbers, float or int64.
+template <class T>
 class Chunk {
  public:
-  Chunk(const ElementwiseSpec& spec, const float* const* inputs) : spec_(spec), inputs_(inputs) {
+  Chunk(const ElementwiseSpec& spec, const void* const* inputs) : spec_(spec), inputs_(inputs) {
     std::int64_t dense[kMaxAxes];
     dense_strides(spec.rank, spec.shape, dense);
     const auto is_dense = [&](const std::int64_t* strides) {
@@ -128,67 +181,102 @@ class Chunk {
   }
 
   // Elements [i, i + n), n <= kChunk.
-  void run(std::int64_t i, std::int64_t n, float* y) {
+  void run(std::int64_t i, std::int64_t n, void* y) {
     for (int s = 0; s < spec_.count; ++s) {
       const ElementStep& step = spec_.step[s];
       if (step.op == ElementOp::store) {
-        std::memcpy(saved_[step.b.index], a_, static_cast<std::size_t>(n) * sizeof(float));
+        std::memcpy(saved_[step.b.index], a_, static_cast<std::size_t>(n) * sizeof(T));
         continue;
       }
-      const float* b = fetch(step.b, i, n, b_);
-      const float* c = step.op == ElementOp::select ? fetch(step.c, i, n, c_) : b;
-      apply(step.op, n, a_, b, c);
+      const T* b = fetch(step.b, i, n, b_);
+      const T* c = step.op == ElementOp::select ? fetch(step.c, i, n, c_) : b;
+      if constexpr (std::is_same_v<T, float>)
+        apply(step.op, n, a_, b, c);
+      else
+        apply_integers(step.op, n, a_, b, c);
     }
+    with_element(spec_.result, [&](auto element) {
+      using S = typename decltype(element)::type;
+      write(i, n, static_cast<S*>(y));
+    });
+  }
+
+ private:
+  template <class S>
+  void write(std::int64_t i, std::int64_t n, S* y) const {
     if (dense_out_) {
-      std::memcpy(y + i, a_, static_cast<std::size_t>(n) * sizeof(float));
+      for (std::int64_t j = 0; j < n; ++j)
+        y[i + j] = convert_element<S>(a_[j]);
       return;
     }
     for_each_row(spec_, spec_.out, i, n,
                  [&](std::int64_t offset, std::int64_t stride, std::int64_t at, std::int64_t m) {
                    for (std::int64_t j = 0; j < m; ++j)
-                     y[offset + j * stride] = a_[at + j];
+                     y[offset + j * stride] = convert_element<S>(a_[at + j]);
                  });
   }
 
- private:
-  const float* fetch(const ElementOperand& operand, std::int64_t i, std::int64_t n, float* room) {
-    if (operand.from == From::temporary) return saved_[operand.index];
-    if (operand.from == From::number) {
-      std::fill_n(room, n, operand.number);
-      return room;
+  template <class S>
+  void read(const std::int64_t* strides, bool dense, const S* x, std::int64_t i, std::int64_t n,
+            T* room) const {
+    if (dense) {
+      for (std::int64_t j = 0; j < n; ++j)
+        room[j] = convert_element<T>(x[i + j]);
+      return;
     }
-    const float* x = inputs_[operand.index];
-    if (dense_[operand.index]) return x + i;
-    for_each_row(spec_, spec_.input[operand.index], i, n,
+    for_each_row(spec_, strides, i, n,
                  [&](std::int64_t offset, std::int64_t stride, std::int64_t at, std::int64_t m) {
                    for (std::int64_t j = 0; j < m; ++j)
-                     room[at + j] = x[offset + j * stride];
+                     room[at + j] = convert_element<T>(x[offset + j * stride]);
                  });
+  }
+
+  const T* fetch(const ElementOperand& operand, std::int64_t i, std::int64_t n, T* room) {
+    if (operand.from == From::temporary) return saved_[operand.index];
+    if (operand.from == From::number) {
+      std::fill_n(room, n, static_cast<T>(operand.number));
+      return room;
+    }
+    const int k = operand.index;
+    if (std::is_same_v<T, float> && spec_.type[k] == DType::f32 && dense_[k])
+      return static_cast<const T*>(inputs_[k]) + i;
+    with_element(spec_.type[k], [&](auto element) {
+      using S = typename decltype(element)::type;
+      read(spec_.input[k], dense_[k], static_cast<const S*>(inputs_[k]), i, n, room);
+    });
     return room;
   }
 
   const ElementwiseSpec& spec_;
-  const float* const* inputs_;
+  const void* const* inputs_;
   bool dense_[kMaxInputs] = {};
   bool dense_out_ = false;
-  alignas(64) float a_[kChunk] = {};
-  alignas(64) float b_[kChunk];
-  alignas(64) float c_[kChunk];
-  alignas(64) float saved_[kTemporaries][kChunk];
+  alignas(64) T a_[kChunk] = {};
+  alignas(64) T b_[kChunk];
+  alignas(64) T c_[kChunk];
+  alignas(64) T saved_[kTemporaries][kChunk];
 };
 
-} // namespace
-
-void elementwise(ThreadPool& pool, const ElementwiseSpec& spec, const float* const* inputs,
-                 float* y) {
+template <class T>
+void run(ThreadPool& pool, const ElementwiseSpec& spec, const void* const* inputs, void* y) {
   std::int64_t size = 1;
   for (int axis = 0; axis < spec.rank; ++axis)
     size *= spec.shape[axis];
   pool.split(size, kChunk, kLeast, [&](std::int64_t begin, std::int64_t end) {
-    Chunk chunk(spec, inputs);
+    Chunk<T> chunk(spec, inputs);
     for (std::int64_t i = begin; i < end; i += kChunk)
       chunk.run(i, std::min(kChunk, end - i), y);
   });
+}
+
+} // namespace
+
+void elementwise(ThreadPool& pool, const ElementwiseSpec& spec, const void* const* inputs,
+                 void* y) {
+  if (spec.integers)
+    run<std::int64_t>(pool, spec, inputs, y);
+  else
+    run<float>(pool, spec, inputs, y);
 }
 
 } // namespace mlp::kernels::cpu

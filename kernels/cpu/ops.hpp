@@ -8,7 +8,13 @@ namespace mlp::kernels::cpu {
 
 std::unique_ptr<MatmulPlan> plan_matmul(ThreadPool& pool, const MatmulSpec& spec);
 std::unique_ptr<ConvPlan> plan_conv(ThreadPool& pool, const ConvSpec& spec);
+std::unique_ptr<ConvTrainingPlan> plan_conv_training(ThreadPool& pool, const ConvSpec& spec);
 void pool_forward(ThreadPool& pool, const PoolSpec& spec, const float* x, float* y);
+// Channels last; index is not null for max.
+void pool_training(ThreadPool& pool, const PoolSpec& spec, const float* x, float* y,
+                   std::int32_t* index);
+void pool_backward(ThreadPool& pool, const PoolSpec& spec, const float* dy,
+                   const std::int32_t* index, float* dx);
 
 void activation(ThreadPool& pool, Activation kind, std::int64_t size, const float* x, float* y);
 void activation_backward(ThreadPool& pool, Activation kind, std::int64_t size, const float* x,
@@ -19,8 +25,13 @@ void apply_activation_backward(Activation kind, std::int64_t size, const float* 
                                float* dx) noexcept;
 
 // The axes have been merged.
-void elementwise(ThreadPool& pool, const ElementwiseSpec& spec, const float* const* inputs,
-                 float* y);
+void elementwise(ThreadPool& pool, const ElementwiseSpec& spec, const void* const* inputs, void* y);
+void copy(ThreadPool& pool, const CopySpec& spec, const void* from, void* to);
+void take(ThreadPool& pool, const TakeSpec& spec, const void* source, const void* indices,
+          void* dst, std::int32_t* fault);
+void reduce(ThreadPool& pool, const ReduceSpec& spec, const float* x, float* y);
+void layer_norm(ThreadPool& pool, std::int64_t rows, std::int64_t cols, float epsilon,
+                const float* x, const float* gamma, const float* beta, float* y);
 
 void epilogue(ThreadPool& pool, const EpilogueSpec& spec, const StepState* state, const float* bias,
               float* z, float* y);

@@ -84,7 +84,7 @@ class CudaDevice final : public Device {
   // The GPU has been selected in this thread.
   CudaDevice(int ordinal, const CudaOptions& options)
       : ordinal_(ordinal), name_("cuda:" + std::to_string(ordinal)),
-        streams_(processors_of(ordinal)), context_{ordinal, &streams_, options.tf32} {}
+        streams_(processors_of(ordinal)), context_{ordinal, &streams_, options.precision} {}
   CudaDevice(const CudaDevice&) = delete;
   CudaDevice& operator=(const CudaDevice&) = delete;
   // What the members free belongs to this GPU.
@@ -202,16 +202,25 @@ class CudaDevice final : public Device {
   std::unique_ptr<ConvPlan> plan(const ConvSpec& s) override {
     require_float("a convolution", s.dtype);
     check(s);
-    cuda::use(ordinal_);
-    {
-      const std::lock_guard lock(libraries_mutex_);
-      if (conv_ == nullptr) conv_ = cuda::load_conv_library();
-    }
-    return cuda::plan_conv(context_, conv_, s);
+    return cuda::plan_conv(context_, conv_library(), s);
+  }
+
+  std::unique_ptr<ConvTrainingPlan> plan_training(const ConvSpec& s) override {
+    check_training(s);
+    return cuda::plan_conv_training(context_, conv_library(), s);
   }
 
   void pool(Stream stream, const PoolSpec& s, const float* x, float* y) override {
     if (check(s) != 0) cuda::pool_forward(queue(stream), s, x, y);
+  }
+  void pool_training(Stream stream, const PoolSpec& s, const float* x, float* y,
+                     std::int32_t* index) override {
+    if (check_training(s, index) != 0) cuda::pool_training(queue(stream), s, x, y, index);
+  }
+  void pool_backward(Stream stream, const PoolSpec& s, const float* dy, const std::int32_t* index,
+                     float* dx) override {
+    check_training(s, index);
+    if (input_elements(s) != 0) cuda::pool_backward(queue(stream), s, dy, index, dx);
   }
 
   void activation(Stream stream, Activation kind, std::int64_t size, const float* x,
@@ -224,9 +233,25 @@ class CudaDevice final : public Device {
       cuda::activation_backward(queue(stream), kind, size, x, dy, dx);
   }
 
-  void elementwise(Stream stream, const ElementwiseSpec& s, const float* const* inputs,
-                   float* y) override {
+  void elementwise(Stream stream, const ElementwiseSpec& s, const void* const* inputs,
+                   void* y) override {
     if (check(s) != 0) cuda::elementwise(queue(stream), merge_axes(s), inputs, y);
+  }
+  void copy(Stream stream, const CopySpec& s, const void* from, void* to) override {
+    if (check(s) != 0) cuda::copy(queue(stream), merge_axes(s), from, to);
+  }
+  void take(Stream stream, const TakeSpec& s, const void* source, const void* indices, void* dst,
+            std::int32_t* fault) override {
+    if (fault == nullptr) invalid("taking needs a place for a fault");
+    if (check(s) != 0) cuda::take(queue(stream), s, source, indices, dst, fault);
+  }
+  void reduce(Stream stream, const ReduceSpec& s, const float* x, float* y) override {
+    if (check(s) != 0) cuda::reduce(queue(stream), s, x, y);
+  }
+  void layer_norm(Stream stream, std::int64_t rows, std::int64_t cols, float epsilon,
+                  const float* x, const float* gamma, const float* beta, float* y) override {
+    if (elements("a normalisation", {rows, cols}) != 0)
+      cuda::layer_norm(queue(stream), rows, cols, epsilon, x, gamma, beta, y);
   }
 
   void epilogue(Stream stream, const EpilogueSpec& s, const StepState* state, const float* bias,
@@ -331,6 +356,13 @@ class CudaDevice final : public Device {
   cuda::StreamState& select(Stream stream) const {
     cuda::use(ordinal_);
     return streams_.at(stream);
+  }
+  // Loads cuDNN at the first call.
+  std::shared_ptr<cuda::ConvLibrary> conv_library() {
+    cuda::use(ordinal_);
+    const std::lock_guard lock(libraries_mutex_);
+    if (conv_ == nullptr) conv_ = cuda::load_conv_library();
+    return conv_;
   }
   const Queue& queue(Stream stream) const { return select(stream).queue(); }
 

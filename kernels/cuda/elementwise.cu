@@ -1,6 +1,8 @@
 // Elementwise expressions in one pass; the reference is cpu/elementwise.cpp. A thread takes four
 // elements that follow one another through all steps, in registers: which step is next is the same
-// for all threads, so that no warp diverges.
+// for all threads, so that no warp diverges. Operands that are not float32 are converted on the way
+// from and to memory, by kernels of their own, so that the others do not ask.
+#include "kernels/convert.hpp"
 #include "kernels/cuda/launch.cuh"
 
 namespace mlp::kernels::cuda {
@@ -16,8 +18,8 @@ enum class Layout : std::uint8_t {
 
 struct Operand {
   Layout layout = Layout::dense;
-  // Four elements of a thread are 16 aligned bytes: at every fourth element of a dense operand, and
-  // of a row of a strided one.
+  // Four elements of a thread may be read at once (float32: 16 aligned bytes): at every fourth
+  // element of a dense operand, and of a row of a strided one.
   bool vector = false;
 };
 
@@ -26,8 +28,21 @@ struct Expression {
   ElementwiseSpec spec;
   Operand out;
   Operand operand[kMaxInputs];
-  const float* input[kMaxInputs] = {};
-  float* y = nullptr;
+  const void* input[kMaxInputs] = {};
+  void* y = nullptr;
+};
+
+struct FourIntegers {
+  std::int64_t v[kPer];
+};
+// What a thread holds of the machine's numbers, which are float or int64.
+template <class T>
+using Lanes = std::conditional_t<std::is_same_v<T, float>, Four, FourIntegers>;
+
+// Four elements in memory.
+template <class S>
+struct alignas(sizeof(S) * kPer < 16 ? sizeof(S) * kPer : 16) Pack {
+  S v[kPer];
 };
 
 // The first element of the row that is `row` by number.
@@ -61,65 +76,140 @@ __device__ __forceinline__ void each_offset(const Expression& e, const std::int6
   }
 }
 
-template <bool kStrided>
-__device__ __forceinline__ Four load_input(const Expression& e, int k, std::int64_t i) {
-  const float* p = e.input[k];
+// Where the four elements from i on are in a strided operand whose rows are multiples of four.
+__device__ __forceinline__ std::int64_t vector_offset(const Expression& e,
+                                                      const std::int64_t* strides, std::int64_t i) {
+  const std::int64_t inner = e.spec.shape[e.spec.rank - 1];
+  const std::int64_t row = quotient(i, inner);
+  return row_offset(e, strides, row) + (i - row * inner);
+}
+
+// As T from an operand of S.
+template <class T, class S>
+__device__ __forceinline__ Lanes<T> load_as(const Expression& e, int k, std::int64_t i) {
+  const S* p = static_cast<const S*>(e.input[k]);
   const Operand operand = e.operand[k];
-  if (operand.layout == Layout::dense) return load4(p, i, e.size, operand.vector);
-  Four f;
-  if (!kStrided || operand.layout == Layout::single) {
+  const std::int64_t* strides = e.spec.input[k];
+  Lanes<T> f{};
+  if (operand.layout == Layout::single) {
+    const T value = convert_element<T>(*p);
+#pragma unroll
+    for (int j = 0; j < kPer; ++j)
+      f.v[j] = value;
+  } else if (operand.vector && (operand.layout == Layout::strided || i + kPer <= e.size)) {
+    const std::int64_t at = operand.layout == Layout::dense ? i : vector_offset(e, strides, i);
+    const Pack<S> all = *reinterpret_cast<const Pack<S>*>(p + at);
+#pragma unroll
+    for (int j = 0; j < kPer; ++j)
+      f.v[j] = convert_element<T>(all.v[j]);
+  } else if (operand.layout == Layout::dense) {
+#pragma unroll
+    for (int j = 0; j < kPer; ++j)
+      if (i + j < e.size) f.v[j] = convert_element<T>(p[i + j]);
+  } else {
+    each_offset(e, strides, i,
+                [&](int j, std::int64_t offset) { f.v[j] = convert_element<T>(p[offset]); });
+  }
+  return f;
+}
+
+template <class T>
+__device__ __forceinline__ Lanes<T> load_typed(const Expression& e, int k, std::int64_t i) {
+  switch (e.spec.type[k]) {
+  case DType::f32:
+    if constexpr (std::is_same_v<T, float>) return load_as<T, float>(e, k, i);
+    break;
+  case DType::u8:
+    return load_as<T, std::uint8_t>(e, k, i);
+  case DType::i32:
+    return load_as<T, std::int32_t>(e, k, i);
+  case DType::i64:
+    return load_as<T, std::int64_t>(e, k, i);
+  case DType::boolean:
+    return load_as<T, Boolean>(e, k, i);
+  case DType::bf16:
+    break;
+  }
+  return {};
+}
+
+template <class T, bool kStrided, bool kTyped>
+__device__ __forceinline__ Lanes<T> load_input(const Expression& e, int k, std::int64_t i) {
+  if constexpr (kTyped) {
+    return load_typed<T>(e, k, i);
+  } else {
+    const float* p = static_cast<const float*>(e.input[k]);
+    const Operand operand = e.operand[k];
+    if (operand.layout == Layout::dense) return load4(p, i, e.size, operand.vector);
+    if (kStrided && operand.layout == Layout::strided) return load_as<float, float>(e, k, i);
+    Four f;
     const float value = *p;
 #pragma unroll
     for (int j = 0; j < kPer; ++j)
       f.v[j] = value;
     return f;
   }
-  const std::int64_t* strides = e.spec.input[k];
-  if (operand.vector) { // rows are multiples of four elements
-    const std::int64_t inner = e.spec.shape[e.spec.rank - 1];
-    const std::int64_t row = quotient(i, inner);
-    const std::int64_t column = i - row * inner;
-    const float4 all = *reinterpret_cast<const float4*>(p + row_offset(e, strides, row) + column);
-    f.v[0] = all.x;
-    f.v[1] = all.y;
-    f.v[2] = all.z;
-    f.v[3] = all.w;
-    return f;
-  }
-#pragma unroll
-  for (int j = 0; j < kPer; ++j)
-    f.v[j] = 0.0F;
-  each_offset(e, strides, i, [&](int j, std::int64_t offset) { f.v[j] = p[offset]; });
-  return f;
 }
 
-template <bool kStrided>
-__device__ __forceinline__ void store_result(const Expression& e, std::int64_t i, const Four& f) {
-  if (!kStrided || e.out.layout == Layout::dense) return store4(e.y, i, e.size, e.out.vector, f);
-  if (e.out.vector) {
-    const std::int64_t inner = e.spec.shape[e.spec.rank - 1];
-    const std::int64_t row = quotient(i, inner);
-    const std::int64_t column = i - row * inner;
-    *reinterpret_cast<float4*>(e.y + row_offset(e, e.spec.out, row) + column) =
-        make_float4(f.v[0], f.v[1], f.v[2], f.v[3]);
-    return;
+// To a result of S.
+template <class S, class T>
+__device__ __forceinline__ void store_as(const Expression& e, std::int64_t i, const Lanes<T>& f) {
+  S* y = static_cast<S*>(e.y);
+  if (e.out.vector && (e.out.layout == Layout::strided || i + kPer <= e.size)) {
+    const std::int64_t at = e.out.layout == Layout::dense ? i : vector_offset(e, e.spec.out, i);
+    Pack<S> all;
+#pragma unroll
+    for (int j = 0; j < kPer; ++j)
+      all.v[j] = convert_element<S>(f.v[j]);
+    *reinterpret_cast<Pack<S>*>(y + at) = all;
+  } else if (e.out.layout == Layout::dense) {
+#pragma unroll
+    for (int j = 0; j < kPer; ++j)
+      if (i + j < e.size) y[i + j] = convert_element<S>(f.v[j]);
+  } else {
+    each_offset(e, e.spec.out, i,
+                [&](int j, std::int64_t offset) { y[offset] = convert_element<S>(f.v[j]); });
   }
-  each_offset(e, e.spec.out, i, [&](int j, std::int64_t offset) { e.y[offset] = f.v[j]; });
+}
+
+template <class T, bool kStrided, bool kTyped>
+__device__ __forceinline__ void store_result(const Expression& e, std::int64_t i,
+                                             const Lanes<T>& f) {
+  if constexpr (kTyped) {
+    switch (e.spec.result) {
+    case DType::f32:
+      return store_as<float, T>(e, i, f);
+    case DType::u8:
+      return store_as<std::uint8_t, T>(e, i, f);
+    case DType::i32:
+      return store_as<std::int32_t, T>(e, i, f);
+    case DType::i64:
+      return store_as<std::int64_t, T>(e, i, f);
+    case DType::boolean:
+      return store_as<Boolean, T>(e, i, f);
+    case DType::bf16:
+      return;
+    }
+  } else if (!kStrided || e.out.layout == Layout::dense) {
+    store4(static_cast<float*>(e.y), i, e.size, e.out.vector, f);
+  } else {
+    store_as<float, float>(e, i, f);
+  }
 }
 
 // The registers, by a number that all threads share: selected, not addressed, so that they need no
 // memory.
-template <bool kTemps>
+template <class T, bool kTemps>
 struct Registers {
-  Four r[kTemps ? kTemporaries : 1];
+  Lanes<T> r[kTemps ? kTemporaries : 1];
 
-  __device__ __forceinline__ void store(int index, const Four& f) {
+  __device__ __forceinline__ void store(int index, const Lanes<T>& f) {
 #pragma unroll
     for (int k = 0; k < (kTemps ? kTemporaries : 0); ++k)
       if (k == index) r[k] = f;
   }
-  __device__ __forceinline__ Four load(int index) const {
-    Four f = r[0];
+  __device__ __forceinline__ Lanes<T> load(int index) const {
+    Lanes<T> f = r[0];
 #pragma unroll
     for (int k = 1; k < (kTemps ? kTemporaries : 0); ++k)
       if (k == index) f = r[k];
@@ -127,21 +217,23 @@ struct Registers {
   }
 };
 
-template <bool kStrided, bool kTemps>
-__device__ __forceinline__ Four operand_of(const Expression& e, const ElementOperand& operand,
-                                           const Registers<kTemps>& registers, std::int64_t i) {
-  if (operand.from == ElementOperand::From::input) return load_input<kStrided>(e, operand.index, i);
+template <class T, bool kStrided, bool kTemps, bool kTyped>
+__device__ __forceinline__ Lanes<T> operand_of(const Expression& e, const ElementOperand& operand,
+                                               const Registers<T, kTemps>& registers,
+                                               std::int64_t i) {
+  if (operand.from == ElementOperand::From::input)
+    return load_input<T, kStrided, kTyped>(e, operand.index, i);
   if (kTemps && operand.from == ElementOperand::From::temporary)
     return registers.load(operand.index);
-  Four f;
+  Lanes<T> f;
 #pragma unroll
   for (int j = 0; j < kPer; ++j)
-    f.v[j] = operand.number;
+    f.v[j] = static_cast<T>(operand.number);
   return f;
 }
 
-template <class F>
-__device__ __forceinline__ void each(Four& a, const Four& b, const F& f) {
+template <class L, class F>
+__device__ __forceinline__ void each(L& a, const L& b, const F& f) {
 #pragma unroll
   for (int j = 0; j < kPer; ++j)
     a.v[j] = f(a.v[j], b.v[j]);
@@ -217,13 +309,54 @@ __device__ __forceinline__ void apply(ElementOp op, Four& a, const Four& b) {
   }
 }
 
-// kStrided: an operand is neither dense nor single. kTemps: registers are used. y may be an input:
-// no __restrict__.
-template <bool kStrided, bool kTemps>
+// Signed overflow is not defined in C++; this wraps.
+__device__ __forceinline__ std::int64_t wrapped(std::uint64_t x) {
+  return static_cast<std::int64_t>(x);
+}
+
+// Of integers; what has no meaning for them has been refused.
+__device__ __forceinline__ void apply(ElementOp op, FourIntegers& a, const FourIntegers& b) {
+  using I = std::int64_t;
+  using U = std::uint64_t;
+  switch (op) {
+  case ElementOp::add:
+    return each(a, b, [](I x, I y) { return wrapped(static_cast<U>(x) + static_cast<U>(y)); });
+  case ElementOp::subtract:
+    return each(a, b, [](I x, I y) { return wrapped(static_cast<U>(x) - static_cast<U>(y)); });
+  case ElementOp::multiply:
+    return each(a, b, [](I x, I y) { return wrapped(static_cast<U>(x) * static_cast<U>(y)); });
+  case ElementOp::minimum:
+    return each(a, b, [](I x, I y) { return x < y ? x : y; });
+  case ElementOp::maximum:
+    return each(a, b, [](I x, I y) { return x > y ? x : y; });
+  case ElementOp::less:
+    return each(a, b, [](I x, I y) { return I{x < y}; });
+  case ElementOp::less_equal:
+    return each(a, b, [](I x, I y) { return I{x <= y}; });
+  case ElementOp::greater:
+    return each(a, b, [](I x, I y) { return I{x > y}; });
+  case ElementOp::greater_equal:
+    return each(a, b, [](I x, I y) { return I{x >= y}; });
+  case ElementOp::equal:
+    return each(a, b, [](I x, I y) { return I{x == y}; });
+  case ElementOp::negate:
+    return each(a, b, [](I x, I) { return wrapped(U{0} - static_cast<U>(x)); });
+  case ElementOp::absolute:
+    return each(a, b, [](I x, I) { return x < 0 ? wrapped(U{0} - static_cast<U>(x)) : x; });
+  case ElementOp::sign:
+    return each(a, b, [](I x, I) { return I{x > 0} - I{x < 0}; });
+  default:
+    return;
+  }
+}
+
+// T: the machine's numbers. kStrided: an operand is neither dense nor single. kTemps: registers are
+// used. kTyped: an operand is not of T. y may be an input: no __restrict__.
+template <class T, bool kStrided, bool kTemps, bool kTyped>
 __global__ void __launch_bounds__(kBlock) run(const __grid_constant__ Expression e) {
   for (std::int64_t i = kPer * thread_index(); i < e.size; i += kPer * thread_count()) {
-    Four a{};
-    Registers<kTemps> registers{};
+    Lanes<T> a{};
+    Registers<T, kTemps> registers{};
 #pragma unroll 1
     for (int s = 0; s < e.spec.count; ++s) {
       const ElementStep& step = e.spec.step[s];
@@ -231,24 +364,24 @@ __global__ void __launch_bounds__(kBlock) run(const __grid_constant__ Expression
         registers.store(step.b.index, a);
         continue;
       }
-      const Four b = operand_of<kStrided>(e, step.b, registers, i);
+      const Lanes<T> b = operand_of<T, kStrided, kTemps, kTyped>(e, step.b, registers, i);
       if (step.op == ElementOp::load) {
         a = b;
       } else if (step.op == ElementOp::select) {
-        const Four c = operand_of<kStrided>(e, step.c, registers, i);
+        const Lanes<T> c = operand_of<T, kStrided, kTemps, kTyped>(e, step.c, registers, i);
 #pragma unroll
         for (int j = 0; j < kPer; ++j)
-          a.v[j] = a.v[j] != 0.0F ? b.v[j] : c.v[j];
+          a.v[j] = a.v[j] != T{} ? b.v[j] : c.v[j];
       } else {
         apply(step.op, a, b);
       }
     }
-    store_result<kStrided>(e, i, a);
+    store_result<T, kStrided, kTyped>(e, i, a);
   }
 }
 
 Operand operand_layout(const ElementwiseSpec& spec, const std::int64_t* strides,
-                       const float* address) {
+                       const void* address) {
   std::int64_t dense[kMaxAxes];
   dense_strides(spec.rank, spec.shape, dense);
   bool is_dense = true;
@@ -268,8 +401,7 @@ Operand operand_layout(const ElementwiseSpec& spec, const std::int64_t* strides,
 
 } // namespace
 
-void elementwise(const Queue& q, const ElementwiseSpec& spec, const float* const* inputs,
-                 float* y) {
+void elementwise(const Queue& q, const ElementwiseSpec& spec, const void* const* inputs, void* y) {
   Expression e;
   e.spec = spec;
   e.size = 1;
@@ -278,16 +410,21 @@ void elementwise(const Queue& q, const ElementwiseSpec& spec, const float* const
   e.y = y;
   e.out = operand_layout(spec, spec.out, y);
   bool strided = e.out.layout == Layout::strided;
+  bool typed = spec.result != DType::f32;
   for (int k = 0; k < spec.inputs; ++k) {
     e.input[k] = inputs[k];
     e.operand[k] = operand_layout(spec, spec.input[k], inputs[k]);
     strided = strided || e.operand[k].layout == Layout::strided;
+    typed = typed || spec.type[k] != DType::f32;
   }
   bool temps = false;
   for (int s = 0; s < spec.count; ++s)
     temps = temps || spec.step[s].op == ElementOp::store;
-  const auto kernel = strided ? (temps ? run<true, true> : run<true, false>)
-                              : (temps ? run<false, true> : run<false, false>);
+  auto kernel = strided
+                    ? (temps ? run<float, true, true, false> : run<float, true, false, false>)
+                    : (temps ? run<float, false, true, false> : run<float, false, false, false>);
+  if (typed) kernel = run<float, true, true, true>;
+  if (spec.integers) kernel = run<std::int64_t, true, true, true>;
   launch("queue an elementwise expression", kernel, blocks_for(q, (e.size + kPer - 1) / kPer), q,
          e);
 }

@@ -1,5 +1,5 @@
-// What the libraries leave to us around matrix products and convolutions: bias with the exact
-// activations, and padding that differs between the ends of an axis.
+// What the libraries leave to us after matrix products and convolutions: bias with the exact
+// activations.
 #include "kernels/cuda/launch.cuh"
 
 namespace mlp::kernels::cuda {
@@ -54,21 +54,6 @@ __global__ void __launch_bounds__(kBlock)
 }
 
 template <class T>
-__global__ void __launch_bounds__(kBlock)
-    pad_kernel(std::int64_t size, Padding s, const T* __restrict__ x, T* __restrict__ y) {
-  for (std::int64_t at = thread_index(); at < size; at += thread_count()) {
-    const std::int64_t line = quotient(at, s.out[2]);
-    const std::int64_t sheet = quotient(line, s.out[1]);
-    const std::int64_t plane = quotient(sheet, s.out[0]);
-    const std::int64_t i = sheet - plane * s.out[0] - s.before[0];
-    const std::int64_t j = line - sheet * s.out[1] - s.before[1];
-    const std::int64_t k = at - line * s.out[2] - s.before[2];
-    const bool inside = i >= 0 && i < s.in[0] && j >= 0 && j < s.in[1] && k >= 0 && k < s.in[2];
-    y[at] = inside ? x[((plane * s.in[0] + i) * s.in[1] + j) * s.in[2] + k] : T{};
-  }
-}
-
-template <class T>
 void finish_as(const Queue& q, const Finish& spec, const void* bias, void* c) {
   const std::int64_t units = spec.batch * spec.rows * ((spec.cols + kPer - 1) / kPer);
   const bool vector = ((spec.cols | spec.ld | spec.stride) % kPer) == 0 &&
@@ -79,13 +64,6 @@ void finish_as(const Queue& q, const Finish& spec, const void* bias, void* c) {
   });
 }
 
-template <class T>
-void pad_as(const Queue& q, const Padding& spec, const void* x, void* y) {
-  const std::int64_t size = spec.planes * spec.out[0] * spec.out[1] * spec.out[2];
-  launch("queue padding", pad_kernel<T>, blocks_for(q, size), q, size, spec,
-         static_cast<const T*>(x), static_cast<T*>(y));
-}
-
 } // namespace
 
 void finish(const Queue& q, const Finish& spec, const void* bias, void* c) {
@@ -93,13 +71,6 @@ void finish(const Queue& q, const Finish& spec, const void* bias, void* c) {
     finish_as<Bf16>(q, spec, bias, c);
   else
     finish_as<float>(q, spec, bias, c);
-}
-
-void pad(const Queue& q, const Padding& spec, const void* x, void* y) {
-  if (spec.element == 2)
-    pad_as<std::uint16_t>(q, spec, x, y);
-  else
-    pad_as<std::uint32_t>(q, spec, x, y);
 }
 
 } // namespace mlp::kernels::cuda

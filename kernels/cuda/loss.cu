@@ -111,24 +111,8 @@ __global__ void __launch_bounds__(kBlock) cross_entropy_short(CrossEntropy p, Sc
   add_stats(scratch, s, p.stats);
 }
 
-// What `merge` makes of each warp's value, the same in all threads of the block.
-template <class T, class Merge>
-__device__ __forceinline__ T merge_warps(T value, Merge merge) {
-  __shared__ T of_warp[kWarps];
-  __syncthreads(); // of_warp may still be read from the call before
-  if (threadIdx.x % kWarp == 0) of_warp[threadIdx.x / kWarp] = value;
-  __syncthreads();
-  T merged = of_warp[0];
-#pragma unroll
-  for (int w = 1; w < kWarps; ++w)
-    merged = merge(merged, of_warp[w]);
-  return merged;
-}
 __device__ __forceinline__ float block_max(float value) {
   return merge_warps(group_max<kWarp>(value), [](float a, float b) { return fmaxf(a, b); });
-}
-__device__ __forceinline__ float block_total(float value) {
-  return merge_warps(group_sum<kWarp>(value), [](float a, float b) { return a + b; });
 }
 __device__ __forceinline__ int block_min(int value) {
   return merge_warps(group_min<kWarp>(value), [](int a, int b) { return a < b ? a : b; });

@@ -193,12 +193,17 @@ class Matmul final : public MatmulPlan {
     set(product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
   }
 
+  cublasComputeType_t compute() const noexcept {
+    if (spec_.dtype == DType::f32 && context_.precision == Precision::tf32)
+      return CUBLAS_COMPUTE_32F_FAST_TF32;
+    if (spec_.dtype == DType::f32 && context_.precision == Precision::bf16)
+      return CUBLAS_COMPUTE_32F_FAST_16BF;
+    return CUBLAS_COMPUTE_32F;
+  }
+
   Product product(cublasLtEpilogue_t epilogue) const {
-    const cublasComputeType_t compute = context_.tf32 && spec_.dtype == DType::f32
-                                            ? CUBLAS_COMPUTE_32F_FAST_TF32
-                                            : CUBLAS_COMPUTE_32F;
     Product product{};
-    library_->check(library_->f.init_product(&product, sizeof product, compute, CUDA_R_32F),
+    library_->check(library_->f.init_product(&product, sizeof product, compute(), CUDA_R_32F),
                     "describe a matrix product");
     const auto op = [](bool transpose) { return transpose ? CUBLAS_OP_T : CUBLAS_OP_N; };
     const cublasOperation_t of_b = op(spec_.transpose_b);
@@ -219,7 +224,10 @@ class Matmul final : public MatmulPlan {
     const cublasLtEpilogue_t epilogue =
         spec_.bias ? (relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS)
                    : (relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT);
-    Choice choice = ask(epilogue, alignment);
+    // No preference tells it how the bias is aligned, and it takes 16 bytes for granted.
+    constexpr std::size_t kBiasAlignment = 16;
+    Choice choice;
+    if (!spec_.bias || alignment >= kBiasAlignment) choice = ask(epilogue, alignment);
     if (!choice.found && epilogue != CUBLASLT_EPILOGUE_DEFAULT) {
       choice = ask(CUBLASLT_EPILOGUE_DEFAULT, alignment);
       choice.fused = false;

@@ -27,7 +27,13 @@ void activation_backward(const Queue& q, Activation kind, std::int64_t size, con
                          const float* dy, float* dx);
 
 // The axes have been merged.
-void elementwise(const Queue& q, const ElementwiseSpec& spec, const float* const* inputs, float* y);
+void elementwise(const Queue& q, const ElementwiseSpec& spec, const void* const* inputs, void* y);
+void copy(const Queue& q, const CopySpec& spec, const void* from, void* to);
+void take(const Queue& q, const TakeSpec& spec, const void* source, const void* indices, void* dst,
+          std::int32_t* fault);
+void reduce(const Queue& q, const ReduceSpec& spec, const float* x, float* y);
+void layer_norm(const Queue& q, std::int64_t rows, std::int64_t cols, float epsilon, const float* x,
+                const float* gamma, const float* beta, float* y);
 
 void epilogue(const Queue& q, const EpilogueSpec& spec, const StepState* state, const float* bias,
               float* z, float* y);
@@ -62,6 +68,11 @@ void gather(const Queue& q, const GatherSpec& spec, const StepState* state, cons
             const std::int32_t* order, const float* mean, const float* scale, void* dst);
 void sum_rows(const Queue& q, std::int64_t rows, std::int64_t cols, const float* x, float* dst);
 void pool_forward(const Queue& q, const PoolSpec& spec, const float* x, float* y);
+// Channels last; index is not null for max.
+void pool_training(const Queue& q, const PoolSpec& spec, const float* x, float* y,
+                   std::int32_t* index);
+void pool_backward(const Queue& q, const PoolSpec& spec, const float* dy, const std::int32_t* index,
+                   float* dx);
 
 // The end of a matrix product or a convolution that the library did not do: c = act(scale * c +
 // bias), with float32 arithmetic, over `batch` matrices of rows x cols, `ld` between rows and
@@ -76,15 +87,24 @@ struct Finish {
 };
 void finish(const Queue& q, const Finish& spec, const void* bias, void* c);
 
-// y[planes, out...] = x[planes, in...] with zeros around it: `before` cells before the first one of
-// an axis. Elements of 2 or 4 bytes; three axes.
+// y[planes, out..., inner] = x[planes, in..., inner] with zeros around it: `before` cells before
+// the first one of an axis; negative: x's first cells are left out. Elements of 2 or 4 bytes; three
+// axes.
 struct Padding {
-  std::int64_t planes = 1;
+  std::int64_t planes = 1, inner = 1;
   std::int64_t in[kMaxSpatial] = {1, 1, 1};
   std::int64_t out[kMaxSpatial] = {1, 1, 1};
   std::int64_t before[kMaxSpatial] = {};
   std::size_t element = 4;
 };
 void pad(const Queue& q, const Padding& spec, const void* x, void* y);
+
+// y[planes, cols, rows] = x[planes, rows, cols], elements of 2 or 4 bytes.
+void transpose(const Queue& q, std::int64_t planes, std::int64_t rows, std::int64_t cols,
+               std::size_t element, const void* x, void* y);
+
+// To bfloat16, rounded to nearest with ties to even, and back.
+void to_bf16(const Queue& q, std::int64_t size, const float* x, void* y);
+void from_bf16(const Queue& q, std::int64_t size, const void* x, float* y);
 
 } // namespace mlp::kernels::cuda

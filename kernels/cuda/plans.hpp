@@ -19,12 +19,20 @@ std::shared_ptr<ConvLibrary> load_conv_library();
 struct Context {
   int ordinal = 0;
   const Streams* streams = nullptr;
-  bool tf32 = false;
+  Precision precision = Precision::f32;
 };
+
+// The type of the operands that convolutions of this type give the library.
+inline DType library_type(const Context& context, DType dtype) noexcept {
+  return context.precision == Precision::bf16 ? DType::bf16 : dtype;
+}
 
 std::unique_ptr<MatmulPlan>
 plan_matmul(const Context& context, std::shared_ptr<MatmulLibrary> library, const MatmulSpec& spec);
 std::unique_ptr<ConvPlan> plan_conv(const Context& context, std::shared_ptr<ConvLibrary> library,
                                     const ConvSpec& spec);
+std::unique_ptr<ConvTrainingPlan> plan_conv_training(const Context& context,
+                                                     const std::shared_ptr<ConvLibrary>& library,
+                                                     const ConvSpec& spec);
 
 } // namespace mlp::kernels::cuda

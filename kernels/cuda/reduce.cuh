@@ -36,17 +36,19 @@ __device__ __forceinline__ int group_min(int value) {
 }
 
 // True in every thread of the block that is the last of `blocks` to get here; what the other blocks
-// have written before is then visible, to loads that go past the first-level cache (__ldcg). The
-// counter is back at 0 afterwards.
+// have written before is then visible. The counter is back at 0 afterwards. One thread's fences
+// stand for its block's: a barrier before and after makes them cumulative, as in a grid barrier of
+// cooperative groups (PTX ISA, "Memory Consistency Model").
 __device__ __forceinline__ bool is_last_block(unsigned* ticket, unsigned blocks) {
   __shared__ bool last;
-  __threadfence();
   __syncthreads();
-  if (threadIdx.x == 0) last = atomicInc(ticket, blocks - 1) == blocks - 1;
+  if (threadIdx.x == 0) {
+    __threadfence();
+    last = atomicInc(ticket, blocks - 1) == blocks - 1;
+    __threadfence();
+  }
   __syncthreads();
-  const bool result = last;
-  if (result) __threadfence();
-  return result;
+  return last;
 }
 
 // Adds N numbers of every thread of the block; thread 0 gets the sums.
@@ -115,6 +117,24 @@ inline ColumnGrid column_grid(const Queue& q, std::int64_t rows, std::int64_t co
   if (rows > 0) parts = ceil_of(rows, g.rows_per_part);
   g.parts = static_cast<unsigned>(parts);
   return g;
+}
+
+// What `merge` makes of each warp's value, the same in all threads of the block.
+template <class T, class Merge>
+__device__ __forceinline__ T merge_warps(T value, Merge merge) {
+  __shared__ T of_warp[kWarps];
+  __syncthreads(); // of_warp may still be read from the call before
+  if (threadIdx.x % kWarp == 0) of_warp[threadIdx.x / kWarp] = value;
+  __syncthreads();
+  T merged = of_warp[0];
+#pragma unroll
+  for (int w = 1; w < kWarps; ++w)
+    merged = merge(merged, of_warp[w]);
+  return merged;
+}
+// The sum over a block, the same in all threads.
+__device__ __forceinline__ float block_total(float value) {
+  return merge_warps(group_sum<kWarp>(value), [](float a, float b) { return a + b; });
 }
 
 // Adds what the warps of a block have summed: thread t < kWarp * V gets the sums of column t of the

@@ -20,7 +20,10 @@ class Nearby {
  public:
   explicit Nearby(int gpu) {
     char bus_id[32] = {};
-    if (cudaDeviceGetPCIBusId(bus_id, sizeof bus_id, gpu) != cudaSuccess) return;
+    if (cudaDeviceGetPCIBusId(bus_id, sizeof bus_id, gpu) != cudaSuccess) {
+      static_cast<void>(cudaGetLastError()); // no launch is to find it
+      return;
+    }
     for (char& c : bus_id)
       if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
     std::ifstream file(std::string("/sys/bus/pci/devices/") + bus_id + "/local_cpulist");

@@ -32,7 +32,7 @@ def export(model, shape, file):
                "dynamic_axes": {"x": {0: "n"}, "y": {0: "n"}}}
     try:  # the exporter that needs no other package
         torch.onnx.export(model, torch.zeros(1, *shape), str(file), dynamo=False, **options)
-    except TypeError:  # a torch that has no other
+    except Exception:  # a torch that has no other, or none like it any more
         torch.onnx.export(model, torch.zeros(1, *shape), str(file), **options)
 
 

@@ -3,6 +3,7 @@
 //   train_bench FOLDER [--epochs N] [--batch N] [--threads N] [--widths 256,128] [--dropout P]
 //               [--lr X] [--activation relu|gelu|tanh] [--batch-norm] [--constant] [--seed N]
 //               [--weight-decay X] [--validation N] [--patience N] [--verbose]
+//               [--conv FILTERSxKERNEL,...]   each with a max pooling of 2
 #include "core/base/error.hpp"
 #include "core/train/fit.hpp"
 
@@ -57,7 +58,7 @@ int main(int argc, char** argv) try {
   FitSpec spec;
   spec.epochs = 5;
   spec.threads = 2;
-  std::string widths = "256,128";
+  std::string widths = "256,128", conv;
   float dropout = 0.0F;
   Activation activation = Activation::relu;
   bool batch_norm = false;
@@ -79,6 +80,8 @@ int main(int argc, char** argv) try {
       spec.seed = std::stoull(value());
     else if (option == "--widths")
       widths = value();
+    else if (option == "--conv")
+      conv = value();
     else if (option == "--dropout")
       dropout = std::stof(value());
     else if (option == "--lr")
@@ -110,6 +113,21 @@ int main(int argc, char** argv) try {
     at = comma + 1;
   }
 
+  for (std::size_t at = 0; at < conv.size();) {
+    const std::size_t comma = std::min(conv.find(',', at), conv.size());
+    const std::string layer = conv.substr(at, comma - at);
+    const std::size_t cross = layer.find('x');
+    if (cross == std::string::npos) throw std::runtime_error("'" + layer + "' is not such as 16x5");
+    const std::int64_t kernel = std::stoll(layer.substr(cross + 1));
+    spec.conv.push_back({.filters = std::stoll(layer.substr(0, cross)),
+                         .kernel = {kernel, kernel},
+                         .pooling = Pooling::max,
+                         .activation = activation,
+                         .batch_norm = batch_norm,
+                         .dropout = dropout});
+    at = comma + 1;
+  }
+
   Idx images = read_idx(folder + "/train-images-idx3-ubyte.gz");
   Idx labels = read_idx(folder + "/train-labels-idx1-ubyte.gz");
   const Idx test_images = read_idx(folder + "/t10k-images-idx3-ubyte.gz");
@@ -121,6 +139,7 @@ int main(int argc, char** argv) try {
   Dataset data;
   data.rows = train_rows + test_images.dims.at(0);
   data.inputs = images.dims.at(1) * images.dims.at(2);
+  data.image = {images.dims.at(1), images.dims.at(2), 1};
   data.pixels = images.bytes;
   const float mean = 72.94F; // of Fashion-MNIST's training images
   const float scale = 1.0F / 90.02F;

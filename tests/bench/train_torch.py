@@ -23,6 +23,7 @@ def main():
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--widths", default="256,128")
+    parser.add_argument("--conv", default="", help="FILTERSxKERNEL,...: each with a max pooling of 2")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--batch-norm", action="store_true")
@@ -41,12 +42,27 @@ def main():
             read_idx(f"{args.folder}/{name}-labels-idx1-ubyte.gz", 8).astype(numpy.int64))
 
     x, y = images("train"), labels("train")
+    def end_of_layer(width, norm):
+        if args.batch_norm:
+            layers.append(norm(width))
+        layers.append(torch.nn.ReLU())
+
     layers, width = [], 784
+    if args.conv:
+        layers.append(torch.nn.Unflatten(1, (1, 28, 28)))
+        channels, side = 1, 28
+        for filters, kernel in (map(int, layer.split("x")) for layer in args.conv.split(",")):
+            layers.append(torch.nn.Conv2d(channels, filters, kernel, padding="same"))
+            end_of_layer(filters, torch.nn.BatchNorm2d)
+            layers.append(torch.nn.MaxPool2d(2))
+            if args.dropout:
+                layers.append(torch.nn.Dropout(args.dropout))
+            channels, side = filters, side // 2
+        layers.append(torch.nn.Flatten())
+        width = channels * side * side
     for next_width in map(int, args.widths.split(",")):
         layers.append(torch.nn.Linear(width, next_width))
-        if args.batch_norm:
-            layers.append(torch.nn.BatchNorm1d(next_width))
-        layers.append(torch.nn.ReLU())
+        end_of_layer(next_width, torch.nn.BatchNorm1d)
         if args.dropout:
             layers.append(torch.nn.Dropout(args.dropout))
         width = next_width

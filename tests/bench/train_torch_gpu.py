@@ -25,6 +25,15 @@ class Training:
     def __init__(self, args, device):
         self.device = device
         layers, width = [], 784
+        if args.conv:
+            layers.append(torch.nn.Unflatten(1, (1, 28, 28)))
+            channels, side = 1, 28
+            for filters, kernel in (map(int, layer.split("x")) for layer in args.conv.split(",")):
+                layers += [torch.nn.Conv2d(channels, filters, kernel, padding="same"),
+                           torch.nn.ReLU(), torch.nn.MaxPool2d(2)]
+                channels, side = filters, side // 2
+            layers.append(torch.nn.Flatten())
+            width = channels * side * side
         for next_width in map(int, args.widths.split(",")):
             layers += [torch.nn.Linear(width, next_width), torch.nn.ReLU()]
             width = next_width
@@ -103,6 +112,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--widths", default="256,128")
+    parser.add_argument("--conv", default="", help="FILTERSxKERNEL,...: each with a max pooling of 2")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=int, default=0, help="only so many rows (0: all)")
@@ -114,6 +124,8 @@ def main():
         return 0
 
     torch.manual_seed(args.seed)
+    # float32 on both sides.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
     def images(name):
         pixels = read_idx(f"{args.folder}/{name}-images-idx3-ubyte.gz", 16).reshape(-1, 784)
@@ -129,6 +141,12 @@ def main():
     training = Training(args, device)
     if args.mode == "compile":
         training.model = torch.compile(training.model, mode="reduce-overhead")
+        try:  # it compiles at its first call, and wants a compiler and Triton then
+            training.model(x[: args.batch])
+        except Exception as error:
+            why = f"torch.compile: {type(error).__name__}: {str(error).splitlines()[0]}"
+            print(json.dumps({"framework": "torch", "mode": args.mode, "skipped": why}))
+            return 0
 
     def eager(index):
         training.step(x[index], y[index])

@@ -7,7 +7,7 @@ unset CUDA_VISIBLE_DEVICES
 with_fake() { env LD_LIBRARY_PATH="$fakes" FAKE_NVML="$PWD/gpus.txt" "$@"; }
 
 # Without a driver: an empty list, one line that says why, and no failure.
-if ! /sbin/ldconfig -p | grep -q libnvidia-ml.so.1; then
+if ! /sbin/ldconfig -p | grep libnvidia-ml.so.1 >/dev/null; then
   expect_exit 0 mlp gpu ls
   equals "$out" ""
   contains "$err" "no NVIDIA driver: libnvidia-ml.so.1 is not installed"
@@ -62,7 +62,7 @@ equals "$(jq -c '.gpus[3] | [.memory_total, .ecc.uncorrected, .temperature_c, .p
 contains "$(with_fake "$MLP" doctor)" "GPU: 4 with driver 580.65.06: 2 x H100 80GB HBM3, ?, T4"
 
 # Nothing measures where CUDA has no GPU: its own code, with the reason, and no verdict.
-if ! /sbin/ldconfig -p | grep -q libcuda.so.1; then
+if ! /sbin/ldconfig -p | grep libcuda.so.1 >/dev/null; then
   expect_exit 7 with_fake "$MLP" gpu check --gpu 0,1
   contains "$err" "no GPU to check: "
   equals "$out" ""

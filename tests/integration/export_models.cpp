@@ -45,9 +45,9 @@ TrainingData image_data(std::vector<std::string> classes) {
 }
 
 void write(const fs::path& folder, const std::string& name, const TrainingData& data,
-           const std::vector<HiddenLayer>& hidden) {
+           const std::vector<HiddenLayer>& hidden, const std::vector<ConvLayer>& conv = {}) {
   const auto outputs = data.classes.empty() ? 1 : static_cast<std::int64_t>(data.classes.size());
-  const Network network({data.features.width(), outputs, hidden}, 1);
+  const Network network({data.features.width(), outputs, hidden, conv, data.view().image}, 1);
   ExportedModel model = exported(data, network);
   model.metadata["classes"] = "[]";
   write_file_atomic(folder / (name + ".onnx"), onnx_bytes(model));
@@ -76,6 +76,20 @@ int main(int count, char** arguments) {
     }
     write(folder, "image-integers", image_data({"0", "1", "2"}), {relu});
     write(folder, "image-names", image_data({"shirt", "shoe"}), {gelu, norm});
+    const ConvLayer plain{.filters = 3, .dropout = 0.1F};
+    const ConvLayer pooled{.filters = 4,
+                           .kernel = {2, 3},
+                           .pooling = Pooling::max,
+                           .activation = Activation::gelu,
+                           .batch_norm = true};
+    const ConvLayer stepping{.filters = 5,
+                             .stride = {2, 1},
+                             .same = false,
+                             .pooling = Pooling::average,
+                             .activation = Activation::tanh};
+    write(folder, "image-conv", image_data({"shirt", "shoe"}), {relu}, {plain});
+    write(folder, "image-conv-max", image_data({"shirt", "shoe"}), {norm}, {plain, pooled});
+    write(folder, "image-conv-average", image_data({"0", "1", "2"}), {}, {stepping});
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

@@ -34,6 +34,15 @@ Goal fashion_mnist() {
   return goal;
 }
 
+Goal fashion_mnist_conv() {
+  Goal goal{"/usr/share/datasets/fashion-mnist", {}, "test_accuracy", 0.89, 240.0};
+  goal.spec.network.conv = {{.filters = 16, .kernel_size = {5, 5}, .pool = "max"},
+                            {.filters = 32, .kernel_size = {5, 5}, .pool = "max"}};
+  goal.spec.network.hidden = {128};
+  goal.spec.epochs = 5;
+  return goal;
+}
+
 Goal adult() {
   Goal goal{data_folder() / "adult", {}, "test_accuracy", 0.85, 60.0};
   config::TrainerData& data = goal.spec.data;
@@ -93,14 +102,15 @@ double compare(const Goal& goal, const train::TrainerResult& result) {
 }
 
 int run(std::string_view name, const fs::path& folder) {
-  Goal goal = name == "fashion-mnist" ? fashion_mnist()
-              : name == "adult"       ? adult()
-                                      : california_housing();
+  Goal goal = name == "fashion-mnist"        ? fashion_mnist()
+              : name == "fashion-mnist-conv" ? fashion_mnist_conv()
+              : name == "adult"              ? adult()
+                                             : california_housing();
   if (!fs::exists(goal.data)) {
     std::printf("skipped: no %s\n", goal.data.c_str());
     return kSkipped;
   }
-  const int seeds = name == "fashion-mnist" ? 1 : 5;
+  const int seeds = name.starts_with("fashion-mnist") ? 1 : 5;
   bool good = true;
   for (int seed = 0; seed < seeds; ++seed) {
     goal.spec.seed = goal.spec.split.seed = static_cast<std::uint64_t>(seed);

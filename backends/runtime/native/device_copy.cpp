@@ -1,4 +1,4 @@
-// One load, with strides on the side of the source or of the result.
+// Strides on the side of the source, of the result, or of both.
 #include "backends/runtime/native/device_copy.hpp"
 
 #include "backends/runtime/native/broadcast.hpp"
@@ -14,30 +14,44 @@ namespace {
 
 static_assert(kernels::kMaxAxes >= kMaxRank);
 
-void copy(kernels::Device& device, kernels::Stream stream, const Dims& dims, const float* from,
-          const Strides& in, float* to, const Strides& out) {
-  kernels::ElementwiseSpec spec;
+struct Side {
+  const Value& value;
+  std::int64_t first = 0;
+  const Strides& strides;
+};
+
+void* address_of(const Side& side) {
+  return static_cast<char*>(side.value.address) +
+         side.first * static_cast<std::int64_t>(type_size(side.value.type));
+}
+
+void copy(kernels::Device& device, kernels::Stream stream, const Dims& dims, const Side& from,
+          const Side& to) {
+  kernels::CopySpec spec;
   spec.rank = static_cast<int>(dims.size());
   std::copy(dims.begin(), dims.end(), spec.shape);
-  std::copy_n(out.begin(), dims.size(), spec.out);
-  std::copy_n(in.begin(), dims.size(), spec.input[0]);
-  spec.inputs = 1;
-  spec.count = 1;
-  spec.step[0].b.from = kernels::ElementOperand::From::input;
-  device.elementwise(stream, spec, &from, to);
+  std::copy_n(from.strides.begin(), dims.size(), spec.in);
+  std::copy_n(to.strides.begin(), dims.size(), spec.out);
+  spec.element = type_size(from.value.type);
+  device.copy(stream, spec, address_of(from), address_of(to));
 }
 
 } // namespace
 
 void copy_on_device(kernels::Device& device, kernels::Stream stream, const Dims& dims,
-                    const float* from, const Strides& strides, const Value& out) {
-  copy(device, stream, dims, from, strides, static_cast<float*>(out.address), dense_strides(dims));
+                    const Value& in, std::int64_t first, const Strides& strides, const Value& out) {
+  copy(device, stream, dims, {in, first, strides}, {out, 0, dense_strides(dims)});
 }
 
 void place_on_device(kernels::Device& device, kernels::Stream stream, const Value& in,
                      std::int64_t first, const Strides& strides, const Value& out) {
-  copy(device, stream, in.dims, in.data<float>(), dense_strides(in.dims),
-       static_cast<float*>(out.address) + first, strides);
+  copy(device, stream, in.dims, {in, 0, dense_strides(in.dims)}, {out, first, strides});
+}
+
+void copy_part_on_device(kernels::Device& device, kernels::Stream stream, const Dims& dims,
+                         const Value& in, std::int64_t from, const Value& out, std::int64_t to) {
+  copy(device, stream, dims, {in, from, dense_strides(in.dims)},
+       {out, to, dense_strides(out.dims)});
 }
 
 void expand_on_device(kernels::Device& device, kernels::Stream stream, const Value& in,
@@ -45,8 +59,7 @@ void expand_on_device(kernels::Device& device, kernels::Stream stream, const Val
   if (!(broadcast_shape(in.dims, out.dims) == out.dims))
     throw Error(ErrorKind::failed, fmt::format("shape {} does not broadcast to {}",
                                                to_string(in.dims), to_string(out.dims)));
-  copy_on_device(device, stream, out.dims, in.data<float>(), broadcast_strides(in.dims, out.dims),
-                 out);
+  copy_on_device(device, stream, out.dims, in, 0, broadcast_strides(in.dims, out.dims), out);
 }
 
 Strides broadcast_strides(const Dims& in, const Dims& dims) noexcept {

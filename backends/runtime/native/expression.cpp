@@ -5,6 +5,7 @@
 
 #include "backends/runtime/native/broadcast.hpp"
 #include "backends/runtime/native/device_copy.hpp"
+#include "backends/runtime/native/numbers.hpp"
 #include "core/base/error.hpp"
 
 #include <fmt/format.h>
@@ -78,18 +79,81 @@ std::optional<ElementOp> find(const Named (&table)[N], std::string_view name) {
   return place == std::end(table) ? std::nullopt : std::optional(place->op);
 }
 
+constexpr std::string_view kOfIntegers[] = {"Abs", "Add",  "Max", "Min", "Mul",
+                                            "Neg", "Sign", "Sub", "Sum"};
+constexpr std::string_view kLogical[] = {"And", "Not", "Or", "Xor"};
+
+template <std::size_t N>
+bool among(const std::string_view (&names)[N], std::string_view name) {
+  return std::ranges::find(names, name) != std::end(names);
+}
+
+// What a node computes with.
+enum class Numbers : std::uint8_t { none, floats, integers, either };
+
+bool is_integer(Type type) {
+  return type == Type::i64 || type == Type::i32 || type == Type::u8;
+}
+bool is_operand(Type type) {
+  return type == Type::f32 || type == Type::boolean || is_integer(type);
+}
+
+Numbers numbers_of_cast(Type from, Type to) {
+  if (!is_operand(from) || !is_operand(to)) return Numbers::none;
+  if (from == Type::f32 || to == Type::f32) return Numbers::floats;
+  return is_integer(to) ? Numbers::integers : Numbers::either;
+}
+
+Numbers numbers_of(const Node& node, const Known& known) {
+  const auto type = [&](ValueId id) { return known.types[at(id)]; };
+  if (!node.domain.empty() || node.outputs.size() != 1 || node.outputs[0] == kAbsent ||
+      node.inputs.empty() || node.inputs[0] == kAbsent)
+    return Numbers::none;
+  const Type first = type(node.inputs[0]);
+  if (node.op == "Cast") return numbers_of_cast(first, type(node.outputs[0]));
+  const bool chooses = node.op == "Where";
+  const Type of = chooses ? type(node.outputs[0]) : first;
+  for (std::size_t i = chooses ? 1 : 0; i < node.inputs.size(); ++i) {
+    const bool absent = node.inputs[i] == kAbsent;
+    if (absent ? node.op != "Clip" : type(node.inputs[i]) != of) return Numbers::none;
+  }
+  if (chooses && first != Type::boolean) return Numbers::none;
+  if (of == Type::f32) return Numbers::floats;
+  if (of == Type::boolean)
+    return chooses || node.op == "Equal" || among(kLogical, node.op) ? Numbers::either
+                                                                     : Numbers::none;
+  const bool computes = chooses || among(kOfIntegers, node.op) || find(kCompare, node.op);
+  return is_integer(of) && computes ? Numbers::integers : Numbers::none;
+}
+
+// What all of them compute with; none if they do not agree.
+Numbers numbers_of(std::span<const Node* const> nodes, const Known& known) {
+  Numbers all = Numbers::either;
+  for (const Node* node : nodes) {
+    const Numbers own = numbers_of(*node, known);
+    if (own == Numbers::none) return own;
+    if (own == Numbers::either || own == all) continue;
+    if (all != Numbers::either) return Numbers::none;
+    all = own;
+  }
+  return all == Numbers::either ? Numbers::floats : all;
+}
+
 class Writer {
  public:
-  Writer(const Graph& graph, std::span<const Node* const> producers,
-         const std::vector<bool>& floats)
-      : graph_(graph), producers_(producers), floats_(floats) {}
+  Writer(const Graph& graph, const Known& known, bool integers)
+      : graph_(graph), known_(known), integers_(integers) {}
 
-  // False if the node is not elementwise.
-  bool write(const Node& node) {
-    if (!node.domain.empty() || node.outputs.size() != 1 || node.outputs[0] == kAbsent ||
-        node.inputs.empty())
-      return false;
-    const auto result = node.op == "Where" ? where(node) : arithmetic(node);
+  // A node that computes with the expression's numbers. False if it cannot be written; only of the
+  // last one may the result be of another type than the machine's, or bool.
+  bool write(const Node& node, bool last) {
+    const Type type = known_.types[at(node.outputs[0])];
+    if (!last && type != Type::boolean && type != (integers_ ? Type::i64 : Type::f32)) return false;
+    const auto result = node.op == "Where"         ? where(node)
+                        : node.op == "Cast"        ? cast(node, last)
+                        : among(kLogical, node.op) ? logical(node)
+                        : find(kCompare, node.op)  ? compare(node)
+                                                   : arithmetic(node);
     if (!result) return false;
     results_[node.outputs[0]] = *result;
     return true;
@@ -108,19 +172,19 @@ class Writer {
   }
 
   const Value* constant(ValueId id) const {
-    const auto& value = graph_.values[static_cast<std::size_t>(id)].constant;
+    const auto& value = graph_.values[at(id)].constant;
     return value ? &*value : nullptr;
-  }
-  bool is_float(const Node& node, std::size_t i) const {
-    return i < node.inputs.size() && node.inputs[i] != kAbsent &&
-           floats_[static_cast<std::size_t>(node.inputs[i])];
   }
 
   Ref operand(ValueId id) {
     if (const auto known = results_.find(id); known != results_.end()) return known->second;
     if (const Value* value = constant(id); value != nullptr && value->count == 1) {
-      least_rank = std::max(least_rank, value->dims.size());
-      return number(static_cast<double>(*value->data<float>()));
+      const double exact = read_number(*value, "a constant");
+      const Ref rounded = number(exact);
+      if (value->type == Type::f32 || static_cast<double>(rounded.number) == exact) {
+        least_rank = std::max(least_rank, value->dims.size());
+        return rounded;
+      }
     }
     auto place = std::ranges::find(inputs, id);
     if (place == inputs.end()) place = inputs.insert(inputs.end(), id);
@@ -136,21 +200,37 @@ class Writer {
   }
 
   std::optional<Ref> where(const Node& node) {
-    if (!is_float(node, 1) || !is_float(node, 2) || node.inputs[0] == kAbsent) return std::nullopt;
-    const Node* condition = producers_[static_cast<std::size_t>(node.inputs[0])];
-    if (condition == nullptr || !condition->domain.empty()) return std::nullopt;
-    const auto op = find(kCompare, condition->op);
-    if (!op || !is_float(*condition, 0) || !is_float(*condition, 1)) return std::nullopt;
-    const Ref left = operand(condition->inputs[0]);
-    const Ref holds = emit(*op, left, operand(condition->inputs[1]));
+    if (node.inputs.size() != 3) return std::nullopt;
+    const Ref holds = operand(node.inputs[0]);
     const Ref yes = operand(node.inputs[1]);
     return emit(ElementOp::select, holds, yes, operand(node.inputs[2]));
   }
 
+  std::optional<Ref> compare(const Node& node) {
+    if (node.inputs.size() != 2) return std::nullopt;
+    const Ref left = operand(node.inputs[0]);
+    return emit(*find(kCompare, node.op), left, operand(node.inputs[1]));
+  }
+
+  // On 0 and 1.
+  std::optional<Ref> logical(const Node& node) {
+    const Ref a = operand(node.inputs[0]);
+    if (node.op == "Not") return emit(ElementOp::equal, a, number(0.0));
+    if (node.inputs.size() != 2) return std::nullopt;
+    const Ref b = operand(node.inputs[1]);
+    if (node.op == "And") return emit(ElementOp::multiply, a, b);
+    if (node.op == "Or") return emit(ElementOp::maximum, a, b);
+    return emit(ElementOp::equal, emit(ElementOp::add, a, b), number(1.0));
+  }
+
+  // The machine converts what it reads and what it writes; in between, a bool is 0 or 1.
+  std::optional<Ref> cast(const Node& node, bool last) {
+    const Ref x = emit(ElementOp::load, operand(node.inputs[0]));
+    if (last || known_.types[at(node.outputs[0])] != Type::boolean) return x;
+    return emit(ElementOp::equal, emit(ElementOp::equal, x, number(0.0)), number(0.0));
+  }
+
   std::optional<Ref> arithmetic(const Node& node) {
-    for (std::size_t i = 0; i < node.inputs.size(); ++i)
-      if (node.inputs[i] != kAbsent && !is_float(node, i)) return std::nullopt;
-    if (node.inputs[0] == kAbsent) return std::nullopt;
     const std::string_view op = node.op;
     if (const auto binary = find(kBinary, op)) {
       if (node.inputs.size() != 2) return std::nullopt;
@@ -221,6 +301,7 @@ class Writer {
       const Ref scaled = emit(multiply, x, number(real(node, "alpha", 1.0)));
       return emit(multiply, emit(sigmoid, scaled), x);
     }
+    if (op == "IsNaN") return emit(equal, emit(equal, x, x), number(0.0));
     if (op == "Softsign") return emit(divide, x, emit(add, emit(absolute, x), number(1.0)));
     if (op == "Mish") return emit(multiply, emit(ElementOp::tanh, emit(softplus, x)), x);
     if (op == "Gelu") return gelu_of(node, x);
@@ -243,8 +324,8 @@ class Writer {
   }
 
   const Graph& graph_;
-  std::span<const Node* const> producers_;
-  const std::vector<bool>& floats_;
+  const Known& known_;
+  bool integers_;
   std::map<ValueId, Ref> results_;
 };
 
@@ -336,12 +417,16 @@ class Allocator {
 } // namespace
 
 std::optional<Compiled> compile_expression(const Graph& graph, std::span<const Node* const> nodes,
-                                           std::span<const Node* const> producers,
-                                           const std::vector<bool>& floats) {
-  Writer writer(graph, producers, floats);
+                                           const Known& known) {
+  const Numbers numbers = numbers_of(nodes, known);
+  if (numbers == Numbers::none) return std::nullopt;
   Compiled compiled;
+  compiled.expression.integers = numbers == Numbers::integers;
+  compiled.expression.result = known.types[at(nodes.back()->outputs[0])];
+  if (!is_operand(compiled.expression.result)) return std::nullopt;
+  Writer writer(graph, known, compiled.expression.integers);
   for (const Node* node : nodes) {
-    if (!writer.write(*node)) return std::nullopt;
+    if (!writer.write(*node, node == nodes.back())) return std::nullopt;
     compiled.expression.ops.push_back(node->op);
   }
   if (writer.inputs.size() > kernels::kMaxInputs || writer.code.empty()) return std::nullopt;
@@ -353,6 +438,27 @@ std::optional<Compiled> compile_expression(const Graph& graph, std::span<const N
   return compiled;
 }
 
+namespace {
+
+kernels::DType device_type(Type type) {
+  switch (type) {
+  case Type::f32:
+    return kernels::DType::f32;
+  case Type::boolean:
+    return kernels::DType::boolean;
+  case Type::u8:
+    return kernels::DType::u8;
+  case Type::i32:
+    return kernels::DType::i32;
+  case Type::i64:
+    return kernels::DType::i64;
+  default:
+    refuse_type(type);
+  }
+}
+
+} // namespace
+
 Kernel make_expression_kernel(const Node& node, kernels::Device& device) {
   return [expression = node.expression, device = &device](Call& call) {
     Dims dims;
@@ -360,21 +466,24 @@ Kernel make_expression_kernel(const Node& node, kernels::Device& device) {
       dims.push_back(1);
     for (std::size_t i = 0; i < call.input_count(); ++i)
       dims = broadcast_shape(dims, call.in(i).dims);
-    Value& out = call.out(0, Type::f32, dims);
+    Value& out = call.out(0, expression->result, dims);
     kernels::ElementwiseSpec spec;
     spec.rank = static_cast<int>(dims.size());
     std::copy(dims.begin(), dims.end(), spec.shape);
     kernels::dense_strides(spec.rank, spec.shape, spec.out);
-    std::array<const float*, kernels::kMaxInputs> addresses{};
+    std::array<const void*, kernels::kMaxInputs> addresses{};
     spec.inputs = static_cast<int>(call.input_count());
     for (std::size_t i = 0; i < call.input_count(); ++i) {
       const Strides strides = broadcast_strides(call.in(i).dims, dims);
       std::copy_n(strides.begin(), dims.size(), spec.input[i]);
-      addresses[i] = call.in(i).data<float>();
+      spec.type[i] = device_type(call.in(i).type);
+      addresses[i] = call.in(i).address;
     }
+    spec.result = device_type(expression->result);
+    spec.integers = expression->integers;
     spec.count = static_cast<int>(expression->steps.size());
     std::copy(expression->steps.begin(), expression->steps.end(), spec.step);
-    device->elementwise(call.stream(), spec, addresses.data(), out.data<float>());
+    device->elementwise(call.stream(), spec, addresses.data(), out.address);
   };
 }
 

@@ -3,6 +3,7 @@
 
 #include "backends/runtime/native/graph.hpp"
 #include "backends/runtime/native/operators.hpp"
+#include "backends/runtime/native/placement.hpp"
 
 #include <optional>
 #include <span>
@@ -16,13 +17,11 @@ struct Compiled {
 };
 
 // The expression of `nodes`, in topological order, whose last one gives the result; the results of
-// the others are read by them alone. All inputs are float. `producers` are the nodes of the graph
-// by the value that they give (null: none): a comparison that a Where reads becomes part of it.
-// Nothing if a node is not elementwise, or all together are too much for one expression.
-[[nodiscard]] std::optional<Compiled> compile_expression(const Graph& graph,
-                                                         std::span<const Node* const> nodes,
-                                                         std::span<const Node* const> producers,
-                                                         const std::vector<bool>& floats);
+// the others are read by them alone. What it computes with is float or int64: a Cast from the one
+// to the other is its first or its last node, and bool is a number in both. Nothing if a node is
+// not elementwise or of other types, or all together are too much for one expression.
+[[nodiscard]] std::optional<Compiled>
+compile_expression(const Graph& graph, std::span<const Node* const> nodes, const Known& known);
 
 // The kernel of a node that has an expression.
 [[nodiscard]] Kernel make_expression_kernel(const Node& node, kernels::Device& device);

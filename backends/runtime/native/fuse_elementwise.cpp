@@ -13,11 +13,11 @@ namespace {
 class ElementwiseFuser {
  public:
   ElementwiseFuser(Graph& graph, kernels::Device& host)
-      : graph_(graph), host_(host), floats_(find_floats(graph)), uses_(graph) {}
+      : graph_(graph), host_(host), known_(find_known(graph)), uses_(graph) {}
 
   void run() {
     for (auto node = graph_.nodes.rbegin(); node != graph_.nodes.rend(); ++node)
-      if (!taken(*node)) grow(*node);
+      if (!taken(*node) && !is_fixed(*node, known_)) grow(*node);
   }
 
  private:
@@ -27,7 +27,7 @@ class ElementwiseFuser {
   }
 
   std::optional<Compiled> compile(const std::vector<const Node*>& nodes) const {
-    return compile_expression(graph_, nodes, uses_.producer, floats_);
+    return compile_expression(graph_, nodes, known_);
   }
 
   // A node that `nodes` could take in: all that read its result are among them.
@@ -38,7 +38,9 @@ class ElementwiseFuser {
     };
     for (const ValueId id : compiled.inputs) {
       const Node* from = uses_.producer[at(id)];
-      if (from == nullptr || uses_.is_output[at(id)] || among(refused, from)) continue;
+      if (from == nullptr || uses_.is_output[at(id)] || among(refused, from) ||
+          is_fixed(*from, known_))
+        continue;
       if (std::ranges::all_of(uses_.readers[at(id)],
                               [&](const Node* reader) { return among(nodes, reader); }))
         return from;
@@ -77,7 +79,7 @@ class ElementwiseFuser {
 
   Graph& graph_;
   kernels::Device& host_;
-  std::vector<bool> floats_;
+  Known known_;
   Uses uses_; // as it was before: what is grown takes nodes whole
 };
 

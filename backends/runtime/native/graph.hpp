@@ -31,9 +31,11 @@ inline constexpr ValueId kAbsent = -1; // an optional input or output that is le
 
 enum class FusedActivation : std::uint8_t { none, relu, gelu, tanh, sigmoid };
 
-// Elementwise nodes that an accelerator computes in one pass over the node's inputs, as float.
+// Elementwise nodes that an accelerator computes in one pass over the node's inputs.
 struct Expression {
   std::vector<kernels::ElementStep> steps;
+  Type result = Type::f32;
+  bool integers = false;        // computed as int64, else as float
   std::size_t least_rank = 0;   // of the result: what numbers that became part of steps had
   std::vector<std::string> ops; // for people
 };

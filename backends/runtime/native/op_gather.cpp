@@ -4,10 +4,13 @@
 #include "backends/runtime/native/numbers.hpp"
 #include "backends/runtime/native/strided.hpp"
 #include "core/base/error.hpp"
+#include "kernels/device.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
+#include <vector>
 
 namespace mlp::native {
 
@@ -28,34 +31,67 @@ Value wide_indices(const Value& indices, Memory& memory) {
   return cast_numbers(indices, Type::i64, memory);
 }
 
+// The result's shape: the axis becomes those of the indices.
+Dims gathered_dims(const Value& in, const Value& indices, std::size_t axis) {
+  Dims dims;
+  for (std::size_t i = 0; i < axis; ++i)
+    dims.push_back(in.dims[i]);
+  for (const std::int64_t d : indices.dims.span())
+    dims.push_back(d);
+  for (std::size_t i = axis + 1; i < in.dims.size(); ++i)
+    dims.push_back(in.dims[i]);
+  return dims;
+}
+
+// An index out of range is told by call.fault() once the call is at its end.
+void gather_on_device(kernels::Device& device, Call& call, std::size_t axis) {
+  const Value& in = call.in(0);
+  const Value& indices = call.in(1);
+  const Value& out = call.out(0, in.type, gathered_dims(in, indices, axis));
+  const kernels::TakeSpec spec{.outer = in.dims.product(0, axis),
+                               .size = in.dims[axis],
+                               .count = indices.count,
+                               .inner = in.dims.product(axis + 1, in.dims.size()) *
+                                        static_cast<std::int64_t>(type_size(in.type)),
+                               .index = indices.type == Type::i64 ? kernels::DType::i64
+                                                                  : kernels::DType::i32};
+  device.take(call.stream(), spec, in.address, indices.address, out.address, call.fault());
+}
+
+// What lies at each place of an axis, one behind the other.
+void copy_places(const Value& in, std::size_t axis, std::span<const std::int64_t> places,
+                 Value& out) {
+  if (out.count == 0) return;
+  const std::int64_t size = in.dims[axis];
+  const std::int64_t outer = in.dims.product(0, axis);
+  const std::int64_t inner = in.dims.product(axis + 1, in.dims.size());
+  visit_width(in.type, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    T* target = out.data<T>();
+    for (std::int64_t o = 0; o < outer; ++o)
+      for (const std::int64_t at : places)
+        target = std::copy_n(in.data<T>() + (o * size + at) * inner, inner, target);
+  });
+}
+
+void gather_on_host(Call& call, std::size_t axis) {
+  const Value& in = call.in(0);
+  const Value indices = wide_indices(call.in(1), call.memory());
+  Value& out = call.out(0, in.type, gathered_dims(in, indices, axis));
+  std::vector<std::int64_t> places;
+  for (const std::int64_t index : indices.elements<std::int64_t>())
+    places.push_back(place(index, in.dims[axis]));
+  copy_places(in, axis, places, out);
+}
+
 Kernel make_gather(const NodeSpec& spec) {
   spec.expect_inputs(2, 2);
-  return [axis_attribute = spec.integer("axis", 0)](Call& call) {
-    const Value& in = call.in(0);
-    const Value indices = wide_indices(call.in(1), call.memory());
-    const std::size_t axis = resolve_axis(axis_attribute, in.dims.size());
-    Dims dims;
-    for (std::size_t i = 0; i < axis; ++i)
-      dims.push_back(in.dims[i]);
-    for (const std::int64_t d : indices.dims.span())
-      dims.push_back(d);
-    for (std::size_t i = axis + 1; i < in.dims.size(); ++i)
-      dims.push_back(in.dims[i]);
-    Value& out = call.out(0, in.type, dims);
-    const auto* index = indices.data<std::int64_t>();
-    const std::int64_t size = in.dims[axis];
-    for (std::int64_t i = 0; i < indices.count; ++i)
-      static_cast<void>(place(index[i], size));
-    if (out.count == 0) return;
-    const std::int64_t outer = in.dims.product(0, axis);
-    const std::int64_t inner = in.dims.product(axis + 1, in.dims.size());
-    visit_width(in.type, [&](auto tag) {
-      using T = typename decltype(tag)::type;
-      T* target = out.data<T>();
-      for (std::int64_t o = 0; o < outer; ++o)
-        for (std::int64_t i = 0; i < indices.count; ++i, target += inner)
-          std::copy_n(in.data<T>() + (o * size + place(index[i], size)) * inner, inner, target);
-    });
+  return [axis_attribute = spec.integer("axis", 0), device = &spec.device()](Call& call) {
+    const std::size_t axis = resolve_axis(axis_attribute, call.in(0).dims.size());
+    if (call.on_accelerator())
+      gather_on_device(*device, call, axis);
+    else
+      gather_on_host(call, axis);
   };
 }
 
@@ -187,21 +223,14 @@ void run_compress(Call& call, std::optional<std::int64_t> axis_attribute) {
   const std::size_t axis = resolve_axis(axis_attribute.value_or(0), in.dims.size());
   if (keep.type != Type::boolean || keep.dims.size() != 1 || keep.count > in.dims[axis])
     throw Error(ErrorKind::failed, "the condition is not a list of bool that fits the axis");
-  const auto flags = keep.elements<bool>();
+  std::vector<std::int64_t> places;
+  for (std::int64_t i = 0; const bool flag : keep.elements<bool>()) {
+    if (flag) places.push_back(i);
+    ++i;
+  }
   Dims dims = in.dims;
-  dims[axis] = std::count(flags.begin(), flags.end(), true);
-  Value& out = call.out(0, in.type, dims);
-  if (out.count == 0) return;
-  const std::int64_t outer = in.dims.product(0, axis);
-  const std::int64_t inner = in.dims.product(axis + 1, in.dims.size());
-  visit_width(in.type, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    T* target = out.data<T>();
-    for (std::int64_t o = 0; o < outer; ++o)
-      for (std::int64_t i = 0; i < keep.count; ++i)
-        if (flags[static_cast<std::size_t>(i)])
-          target = std::copy_n(in.data<T>() + (o * in.dims[axis] + i) * inner, inner, target);
-  });
+  dims[axis] = static_cast<std::int64_t>(places.size());
+  copy_places(in, axis, places, call.out(0, in.type, dims));
 }
 
 Kernel make_compress(const NodeSpec& spec) {
@@ -213,7 +242,7 @@ Kernel make_compress(const NodeSpec& spec) {
 
 constexpr int kNewest = Operator::kNewest;
 constexpr Operator table[] = {
-    {"", "Gather", 1, kNewest, make_gather},
+    {"", "Gather", 1, kNewest, make_gather, Half::as_is, Place::device, Moves::by_index},
     {"", "GatherElements", 11, kNewest, make_gather_elements},
     {"", "GatherND", 11, kNewest, make_gather_nd},
     {"", "NonZero", 9, kNewest, make_non_zero},

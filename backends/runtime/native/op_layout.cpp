@@ -23,7 +23,7 @@ void take_view(kernels::Device& device, Call& call, std::int64_t first, const St
   const Value& in = call.in(0);
   Value& out = call.out(i, in.type, dims);
   if (call.on_accelerator())
-    copy_on_device(device, call.stream(), dims, in.data<float>() + first, strides, out);
+    copy_on_device(device, call.stream(), dims, in, first, strides, out);
   else
     copy_strided(in, first, strides, out);
 }
@@ -210,7 +210,7 @@ Kernel make_expand(const NodeSpec& spec) {
 // As an expansion: each axis becomes (repeats, size), with a stride of 0 on the first.
 Kernel make_tile(const NodeSpec& spec) {
   spec.expect_inputs(2, 2);
-  return [](Call& call) {
+  return [device = &spec.device()](Call& call) {
     const Value& in = call.in(0);
     const auto repeats = read_integers(call.in(1), "repeats");
     if (repeats.size() != in.dims.size())
@@ -227,9 +227,8 @@ Kernel make_tile(const NodeSpec& spec) {
       if (__builtin_mul_overflow(dims[i], repeats[i], &dims[i]))
         throw Error(ErrorKind::failed, "the result is too large");
     }
-    Value& out = call.out(0, in.type, view);
-    copy_strided(in, 0, strides, out);
-    out.dims = dims;
+    take_view(*device, call, 0, strides, 0, view);
+    call.output(0).dims = dims;
   };
 }
 
@@ -270,14 +269,14 @@ Kernel make_depth_to_space(const NodeSpec& spec) {
 
 constexpr int kNewest = Operator::kNewest;
 constexpr Operator table[] = {
-    {"", "Transpose", 1, kNewest, make_transpose, Half::as_is, Place::moves},
-    {"", "Concat", 4, kNewest, make_concat, Half::as_is, Place::device},
-    {"", "Split", 2, kNewest, make_split, Half::as_is, Place::moves},
-    {"", "Slice", 1, kNewest, make_slice, Half::as_is, Place::moves},
-    {"", "Expand", 8, kNewest, make_expand, Half::as_is, Place::moves},
-    {"", "Tile", 6, kNewest, make_tile},
-    {"", "DepthToSpace", 1, kNewest, make_depth_to_space, Half::as_is, Place::moves},
-    {"", "SpaceToDepth", 1, kNewest, make_depth_to_space, Half::as_is, Place::moves},
+    {"", "Transpose", 1, kNewest, make_transpose, Half::as_is, Place::moves, Moves::any},
+    {"", "Concat", 4, kNewest, make_concat, Half::as_is, Place::device, Moves::any},
+    {"", "Split", 2, kNewest, make_split, Half::as_is, Place::moves, Moves::any},
+    {"", "Slice", 1, kNewest, make_slice, Half::as_is, Place::moves, Moves::any},
+    {"", "Expand", 8, kNewest, make_expand, Half::as_is, Place::moves, Moves::any},
+    {"", "Tile", 6, kNewest, make_tile, Half::as_is, Place::moves, Moves::any},
+    {"", "DepthToSpace", 1, kNewest, make_depth_to_space, Half::as_is, Place::moves, Moves::any},
+    {"", "SpaceToDepth", 1, kNewest, make_depth_to_space, Half::as_is, Place::moves, Moves::any},
 };
 
 } // namespace

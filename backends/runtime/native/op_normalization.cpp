@@ -1,4 +1,5 @@
 // BatchNormalization (with its training form), LayerNormalization, InstanceNormalization.
+#include "backends/runtime/native/device_copy.hpp"
 #include "backends/runtime/native/families.hpp"
 #include "backends/runtime/native/numbers.hpp"
 #include "backends/runtime/native/strided.hpp"
@@ -162,26 +163,80 @@ void layer_norm(Call& call, std::size_t axis, float epsilon) {
   if (call.wants(2)) call.set(2, deviation);
 }
 
+// Scale or bias of a row's shape; an input that has it already is taken as it is.
+Value of_row(kernels::Device& device, Call& call, std::size_t i, const Dims& row_dims) {
+  const Value& in = call.in(i);
+  if (in.type != Type::f32)
+    throw Error(ErrorKind::failed, "scale and bias are not of the input's type");
+  if (in.dims == row_dims) return in;
+  if (!call.on_accelerator()) return broadcast_to(in, row_dims, call.memory());
+  Value full = call.memory().allocate(in.type, row_dims);
+  expand_on_device(device, call.stream(), in, full);
+  return full;
+}
+
+// Without the moments as outputs.
+void layer_norm_of_floats(kernels::Device& device, Call& call, std::size_t axis, float epsilon) {
+  const Value& in = call.in(0);
+  Dims row_dims;
+  for (std::size_t i = axis; i < in.dims.size(); ++i)
+    row_dims.push_back(in.dims[i]);
+  const Value scale = of_row(device, call, 1, row_dims);
+  const Value bias = call.has(2) ? of_row(device, call, 2, row_dims) : Value{};
+  if (call.reusable(0))
+    call.set(0, in);
+  else
+    call.out(0, in.type, in.dims);
+  if (in.count == 0) return;
+  device.layer_norm(call.stream(), in.count / scale.count, scale.count, epsilon, in.data<float>(),
+                    scale.data<float>(), call.has(2) ? bias.data<float>() : nullptr,
+                    call.output(0).data<float>());
+}
+
 Kernel make_layer_norm(const NodeSpec& spec) {
   spec.expect_inputs(2, 3);
   const std::int64_t axis = spec.integer("axis", -1);
   const float epsilon = spec.real("epsilon", 1e-5F);
   spec.ignore("stash_type"); // the moments are always taken in double
-  return [axis, epsilon](Call& call) {
+  return [axis, epsilon, device = &spec.device()](Call& call) {
     const std::size_t at = resolve_axis(axis, call.in(0).dims.size());
+    if (call.in(0).type == Type::f32 && !call.wants(1) && !call.wants(2))
+      return layer_norm_of_floats(*device, call, at, epsilon);
     visit_float(call.in(0).type,
                 [&](auto tag) { layer_norm<typename decltype(tag)::type>(call, at, epsilon); });
   };
 }
 
+// Every plane as a row; then a scale and a bias a channel.
+void instance_norm_on_device(kernels::Device& device, Call& call, const Planes& p, float epsilon) {
+  using kernels::ElementOp;
+  using kernels::ElementOperand;
+  const Value& in = call.in(0);
+  Value& out = call.out(0, in.type, in.dims);
+  if (in.count == 0) return;
+  device.layer_norm(call.stream(), p.outer * p.channels, p.inner, epsilon, in.data<float>(),
+                    nullptr, nullptr, out.data<float>());
+  kernels::ElementwiseSpec spec{.rank = 3, .shape = {p.outer, p.channels, p.inner}, .inputs = 3};
+  kernels::dense_strides(spec.rank, spec.shape, spec.out);
+  kernels::dense_strides(spec.rank, spec.shape, spec.input[0]);
+  spec.input[1][1] = spec.input[2][1] = 1;
+  std::uint8_t index = 0;
+  for (const ElementOp op : {ElementOp::load, ElementOp::multiply, ElementOp::add})
+    spec.step[spec.count++] = {
+        .op = op, .b = {.from = ElementOperand::From::input, .index = index++}, .c = {}};
+  const void* inputs[] = {out.address, call.in(1).address, call.in(2).address};
+  device.elementwise(call.stream(), spec, inputs, out.address);
+}
+
 Kernel make_instance_norm(const NodeSpec& spec) {
   spec.expect_inputs(3, 3);
   const float epsilon = spec.real("epsilon", 1e-5F);
-  return [epsilon](Call& call) {
+  return [epsilon, device = &spec.device()](Call& call) {
     const Value& in = call.in(0);
     const Planes p = planes_of(in);
     expect_channels(call.in(1), in.type, p.channels, "scale");
     expect_channels(call.in(2), in.type, p.channels, "bias");
+    if (call.on_accelerator()) return instance_norm_on_device(*device, call, p, epsilon);
     Value& out = call.out(0, in.type, in.dims);
     if (in.count == 0) return;
     visit_float(in.type, [&](auto tag) {
@@ -202,8 +257,8 @@ Kernel make_instance_norm(const NodeSpec& spec) {
 constexpr int kNewest = Operator::kNewest;
 constexpr Operator table[] = {
     {"", "BatchNormalization", 7, kNewest, make_batch_norm, Half::via_float, Place::device},
-    {"", "LayerNormalization", 17, kNewest, make_layer_norm, Half::via_float},
-    {"", "InstanceNormalization", 6, kNewest, make_instance_norm, Half::via_float},
+    {"", "LayerNormalization", 17, kNewest, make_layer_norm, Half::via_float, Place::device},
+    {"", "InstanceNormalization", 6, kNewest, make_instance_norm, Half::via_float, Place::device},
 };
 
 } // namespace

@@ -1,5 +1,6 @@
 // Pad: constant, edge, reflect and wrap. Each axis gets a list that says where a position of the
 // result comes from; negative pads crop.
+#include "backends/runtime/native/device_copy.hpp"
 #include "backends/runtime/native/families.hpp"
 #include "backends/runtime/native/numbers.hpp"
 #include "backends/runtime/native/strided.hpp"
@@ -93,7 +94,7 @@ void fill(const Value& in, const Pads& pads, Mode mode, const T& value, Value& o
   }
 }
 
-void pad(const Value& in, const Pads& pads, Mode mode, const Value* value, Call& call) {
+Dims padded_dims(const Value& in, const Pads& pads, Mode mode) {
   Dims dims = in.dims;
   for (std::size_t axis = 0; axis < dims.size(); ++axis) {
     if (__builtin_add_overflow(dims[axis], pads.begin[axis], &dims[axis]) ||
@@ -103,6 +104,32 @@ void pad(const Value& in, const Pads& pads, Mode mode, const Value* value, Call&
                   fmt::format("pads {} and {} do not fit axis {} of shape {}", pads.begin[axis],
                               pads.end[axis], axis, to_string(in.dims)));
   }
+  return dims;
+}
+
+// The constant everywhere, then what is left of the input over it.
+void pad_on_device(kernels::Device& device, const Value& in, const Pads& pads, float value,
+                   Call& call) {
+  Value& out = call.out(0, Type::f32, padded_dims(in, pads, Mode::constant));
+  kernels::ElementwiseSpec fill{.rank = 1, .shape = {out.count}, .out = {1}, .count = 1};
+  fill.step[0].b.number = value;
+  device.elementwise(call.stream(), fill, nullptr, out.address);
+  const Strides in_strides = dense_strides(in.dims), out_strides = dense_strides(out.dims);
+  Dims kept = in.dims;
+  std::int64_t from = 0, to = 0;
+  for (std::size_t axis = 0; axis < kept.size(); ++axis) {
+    const std::int64_t cut = std::max<std::int64_t>(-pads.begin[axis], 0);
+    const std::int64_t before = std::max<std::int64_t>(pads.begin[axis], 0);
+    kept[axis] = std::min(in.dims[axis] - cut, out.dims[axis] - before);
+    if (kept[axis] <= 0) return;
+    from += cut * in_strides[axis];
+    to += before * out_strides[axis];
+  }
+  copy_part_on_device(device, call.stream(), kept, in, from, out, to);
+}
+
+void pad(const Value& in, const Pads& pads, Mode mode, const Value* value, Call& call) {
+  const Dims dims = padded_dims(in, pads, mode);
   if (value != nullptr && (value->type != in.type || value->count != 1))
     throw Error(ErrorKind::failed, "the constant value is not a scalar of the input's type");
   Value& out = call.out(0, in.type, dims);
@@ -126,24 +153,32 @@ Kernel make_pad(const NodeSpec& spec) {
   if (spec.opset() < 11) {
     spec.expect_inputs(1, 1);
     const auto fixed = spec.integers("pads").value_or(std::vector<std::int64_t>());
-    return [mode, fixed, number = spec.real("value", 0.0F)](Call& call) {
+    return [mode, fixed, number = spec.real("value", 0.0F), device = &spec.device()](Call& call) {
       const Value& in = call.in(0);
+      const Pads pads = read_pads(fixed, all_axes(in.dims.size()), in.dims.size());
+      if (call.on_accelerator()) return pad_on_device(*device, in, pads, number, call);
       Value value = call.memory().allocate(Type::f32, Dims{});
       *value.data<float>() = number;
       value = cast_numbers(value, in.type, call.memory());
-      pad(in, read_pads(fixed, all_axes(in.dims.size()), in.dims.size()), mode, &value, call);
+      pad(in, pads, mode, &value, call);
     };
   }
   spec.expect_inputs(2, spec.opset() < 18 ? 3 : 4);
-  return [mode](Call& call) {
+  return [mode, device = &spec.device()](Call& call) {
     const Value& in = call.in(0);
     const auto axes = call.has(3) ? read_integers(call.in(3), "axes") : all_axes(in.dims.size());
     const Pads pads = read_pads(read_integers(call.in(1), "pads"), axes, in.dims.size());
+    if (call.on_accelerator()) {
+      const double value = call.has(2) ? read_number(call.in(2), "the constant value") : 0.0;
+      return pad_on_device(*device, in, pads, static_cast<float>(value), call);
+    }
     pad(in, pads, mode, call.has(2) ? &call.in(2) : nullptr, call);
   };
 }
 
-constexpr Operator table[] = {{"", "Pad", 2, Operator::kNewest, make_pad}};
+constexpr Operator table[] = {
+    {"", "Pad", 2, Operator::kNewest, make_pad, Half::as_is, Place::moves},
+};
 
 } // namespace
 

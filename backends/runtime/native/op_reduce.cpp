@@ -1,9 +1,11 @@
 // ReduceSum and its kin, ArgMax, ArgMin. One pass over the input in memory order; axes that are
 // reduced (or kept) together are merged, so that the inner loop either folds a row or adds rows up.
+#include "backends/runtime/native/device_copy.hpp"
 #include "backends/runtime/native/families.hpp"
 #include "backends/runtime/native/numbers.hpp"
 #include "backends/runtime/native/strided.hpp"
 #include "core/base/error.hpp"
+#include "kernels/device.hpp"
 
 #include <fmt/format.h>
 
@@ -245,13 +247,49 @@ void reduce_numbers(const Value& in, const std::vector<Run>& runs, Value& out, s
   });
 }
 
-// `takes_bool`: flags are reduced as the numbers 0 and 1.
-Kernel reduction(const NodeSpec& spec, ReduceNumbers run, bool takes_bool) {
+// The reduced axes last, as an accelerator wants them where they are not neighbours.
+Value reduced_last(kernels::Device& device, const Value& in, const Reduction& plan, Call& call) {
+  const Strides dense = dense_strides(in.dims);
+  Dims dims;
+  Strides strides{};
+  for (const bool reduced : {false, true})
+    for (std::size_t axis = 0; axis < in.dims.size(); ++axis)
+      if (plan.reduced[axis] == reduced) {
+        strides[dims.size()] = dense[axis];
+        dims.push_back(in.dims[axis]);
+      }
+  Value moved = call.memory().allocate(in.type, dims);
+  copy_on_device(device, call.stream(), dims, in, 0, strides, moved);
+  return moved;
+}
+
+void reduce_on_device(kernels::Device& device, kernels::Reduce kind, const Reduction& plan,
+                      Call& call) {
+  const Value& in = call.in(0);
+  Value& out = call.out(0, in.type, plan.kept);
+  const std::vector<Run> runs = runs_of(in.dims, plan.reduced);
+  const auto folds = [&](std::size_t i) { return i < runs.size() && runs[i].out_stride == 0; };
+  const std::size_t first = folds(0) ? 0 : 1;
+  kernels::ReduceSpec spec{.kind = kind};
+  if (runs.size() > first + 2) { // another run of reduced axes
+    spec.outer = out.count;
+    spec.count = plan.folded;
+    const Value moved = reduced_last(device, in, plan, call);
+    return device.reduce(call.stream(), spec, moved.data<float>(), out.data<float>());
+  }
+  if (first == 1) spec.outer = runs[0].length;
+  if (folds(first)) spec.count = runs[first].length;
+  if (first + 1 < runs.size()) spec.inner = runs[first + 1].length;
+  device.reduce(call.stream(), spec, in.data<float>(), out.data<float>());
+}
+
+// `takes_bool`: flags are reduced as the numbers 0 and 1. `kind`: what an accelerator calls it.
+Kernel reduction(const NodeSpec& spec, ReduceNumbers run, bool takes_bool, kernels::Reduce kind) {
   const int input_since = spec.op() == "ReduceSum" ? 13 : 18;
   const AxesOf axes_in = axes_of(spec, input_since);
   const bool keep_dims = spec.flag("keepdims", true);
   const bool noop = spec.opset() >= input_since && spec.flag("noop_with_empty_axes", false);
-  return [axes_in, keep_dims, noop, run, takes_bool](Call& call) {
+  return [axes_in, keep_dims, noop, run, takes_bool, kind, device = &spec.device()](Call& call) {
     const Value& given = call.in(0);
     const auto axes = axes_in(call);
     const bool flags = takes_bool && given.type == Type::boolean;
@@ -261,15 +299,16 @@ Kernel reduction(const NodeSpec& spec, ReduceNumbers run, bool takes_bool) {
     if (noop && (!axes || axes->empty())) {
       plan = Reduction{{}, in.dims, 1};
     }
+    if (call.on_accelerator()) return reduce_on_device(*device, kind, plan, call);
     Value& out = call.out(0, in.type, plan.kept);
     run(in, runs_of(in.dims, plan.reduced), out, plan.folded, call.memory());
     if (flags) out.type = Type::boolean;
   };
 }
 
-template <template <class> class Op, bool TakesBool = false>
+template <template <class> class Op, kernels::Reduce Kind, bool TakesBool = false>
 Kernel make_reduce(const NodeSpec& spec) {
-  return reduction(spec, reduce_numbers<Op>, TakesBool);
+  return reduction(spec, reduce_numbers<Op>, TakesBool, Kind);
 }
 
 template <class T, bool Largest>
@@ -312,18 +351,26 @@ Kernel make_arg(const NodeSpec& spec) {
   };
 }
 
+using Kind = kernels::Reduce;
 constexpr int kNewest = Operator::kNewest;
 constexpr Operator table[] = {
-    {"", "ReduceSum", 1, kNewest, make_reduce<SumOf>, Half::via_float},
-    {"", "ReduceMean", 1, kNewest, make_reduce<MeanOf>, Half::via_float},
-    {"", "ReduceProd", 1, kNewest, make_reduce<ProductOf>, Half::via_float},
-    {"", "ReduceMax", 1, kNewest, make_reduce<MaximumOf, true>, Half::via_float},
-    {"", "ReduceMin", 1, kNewest, make_reduce<MinimumOf, true>, Half::via_float},
-    {"", "ReduceL1", 1, kNewest, make_reduce<AbsoluteSumOf>, Half::via_float},
-    {"", "ReduceL2", 1, kNewest, make_reduce<NormOf>, Half::via_float},
-    {"", "ReduceSumSquare", 1, kNewest, make_reduce<SquareSumOf>, Half::via_float},
-    {"", "ReduceLogSum", 1, kNewest, make_reduce<LogSumOf>, Half::via_float},
-    {"", "ReduceLogSumExp", 1, kNewest, make_reduce<LogSumExpOf>, Half::via_float},
+    {"", "ReduceSum", 1, kNewest, make_reduce<SumOf, Kind::sum>, Half::via_float, Place::moves},
+    {"", "ReduceMean", 1, kNewest, make_reduce<MeanOf, Kind::mean>, Half::via_float, Place::moves},
+    {"", "ReduceProd", 1, kNewest, make_reduce<ProductOf, Kind::product>, Half::via_float,
+     Place::moves},
+    {"", "ReduceMax", 1, kNewest, make_reduce<MaximumOf, Kind::largest, true>, Half::via_float,
+     Place::moves},
+    {"", "ReduceMin", 1, kNewest, make_reduce<MinimumOf, Kind::smallest, true>, Half::via_float,
+     Place::moves},
+    {"", "ReduceL1", 1, kNewest, make_reduce<AbsoluteSumOf, Kind::absolute_sum>, Half::via_float,
+     Place::moves},
+    {"", "ReduceL2", 1, kNewest, make_reduce<NormOf, Kind::norm>, Half::via_float, Place::moves},
+    {"", "ReduceSumSquare", 1, kNewest, make_reduce<SquareSumOf, Kind::square_sum>, Half::via_float,
+     Place::moves},
+    {"", "ReduceLogSum", 1, kNewest, make_reduce<LogSumOf, Kind::log_sum>, Half::via_float,
+     Place::moves},
+    // On the host alone: its kind is never asked for.
+    {"", "ReduceLogSumExp", 1, kNewest, make_reduce<LogSumExpOf, Kind::log_sum>, Half::via_float},
     {"", "ArgMax", 1, kNewest, make_arg<true>, Half::via_float},
     {"", "ArgMin", 1, kNewest, make_arg<false>, Half::via_float},
 };

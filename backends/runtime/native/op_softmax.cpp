@@ -43,6 +43,39 @@ void harden(const T* x, T* y, std::int64_t n, std::int64_t stride) {
     y[i * stride] = i == best ? T{1} : T{0};
 }
 
+// y = op(x, r) over rows x n, where r has a number a row.
+void with_row_number(kernels::Device& device, Call& call, std::int64_t rows, std::int64_t n,
+                     std::initializer_list<kernels::ElementOp> ops, const Value& x, const Value& r,
+                     const Value& y) {
+  kernels::ElementwiseSpec spec{.rank = 2, .shape = {rows, n}, .out = {n, 1}, .inputs = 2};
+  spec.input[0][0] = n;
+  spec.input[0][1] = 1;
+  spec.input[1][0] = 1;
+  const auto input = [](std::uint8_t index) {
+    return kernels::ElementOperand{.from = kernels::ElementOperand::From::input, .index = index};
+  };
+  spec.step[spec.count++].b = input(0);
+  for (const kernels::ElementOp op : ops)
+    spec.step[spec.count++] = {.op = op, .b = input(1), .c = {}};
+  const void* inputs[] = {x.address, r.address};
+  device.elementwise(call.stream(), spec, inputs, y.address);
+}
+
+// y = x - largest - log(sum of exp(x - largest)), over the last axis of rows x n; y may be x.
+void log_softmax_on_device(kernels::Device& device, Call& call, std::int64_t rows, std::int64_t n,
+                           const Value& x, const Value& y) {
+  using enum kernels::ElementOp;
+  Value number = call.memory().allocate(Type::f32, Dims{rows});
+  const Value powers = call.memory().allocate(Type::f32, Dims{rows, n});
+  device.reduce(call.stream(), {.kind = kernels::Reduce::largest, .outer = rows, .count = n},
+                x.data<float>(), number.data<float>());
+  with_row_number(device, call, rows, n, {subtract}, x, number, y);
+  with_row_number(device, call, rows, n, {exponential}, y, number, powers);
+  device.reduce(call.stream(), {.kind = kernels::Reduce::log_sum, .outer = rows, .count = n},
+                powers.data<float>(), number.data<float>());
+  with_row_number(device, call, rows, n, {subtract}, y, number, y);
+}
+
 template <Kind kind>
 Kernel make_softmax(const NodeSpec& spec) {
   spec.expect_inputs(1, 1);
@@ -60,19 +93,23 @@ Kernel make_softmax(const NodeSpec& spec) {
     const std::int64_t outer = in.dims.product(0, axis);
     const std::int64_t n = flat ? in.dims.product(axis, rank) : in.dims[axis];
     const std::int64_t inner = in.count / outer / n;
-    if (kind == Kind::softmax && in.type == Type::f32 && inner == 1)
-      return device->softmax(call.stream(), outer, n, in.data<float>(), out.data<float>());
+    const auto soften_rows = [&](std::int64_t rows, const Value& x, Value& y) {
+      if (kind == Kind::softmax)
+        device->softmax(call.stream(), rows, n, x.data<float>(), y.data<float>());
+      else
+        log_softmax_on_device(*device, call, rows, n, x, y);
+    };
+    if (inner == 1 && (call.on_accelerator() || (kind == Kind::softmax && in.type == Type::f32)))
+      return soften_rows(outer, in, out);
     if (call.on_accelerator()) {
       // Along an axis that is not the last: moved there, and back.
       const Dims moved{outer, inner, n};
-      const Value rows = call.memory().allocate(in.type, moved);
+      Value rows = call.memory().allocate(in.type, moved);
       const Strides there{n * inner, 1, inner};
       const Strides back{n * inner, 1, n};
-      copy_on_device(*device, call.stream(), moved, in.data<float>(), there, rows);
-      device->softmax(call.stream(), outer * inner, n, rows.data<float>(),
-                      static_cast<float*>(rows.address));
-      return copy_on_device(*device, call.stream(), Dims{outer, n, inner}, rows.data<float>(), back,
-                            out);
+      copy_on_device(*device, call.stream(), moved, in, 0, there, rows);
+      soften_rows(outer * inner, rows, rows);
+      return copy_on_device(*device, call.stream(), Dims{outer, n, inner}, rows, 0, back, out);
     }
     visit_float(in.type, [&](auto tag) {
       using T = typename decltype(tag)::type;
@@ -91,7 +128,7 @@ Kernel make_softmax(const NodeSpec& spec) {
 constexpr int kNewest = Operator::kNewest;
 constexpr Operator table[] = {
     {"", "Softmax", 1, kNewest, make_softmax<Kind::softmax>, Half::via_float, Place::device},
-    {"", "LogSoftmax", 1, kNewest, make_softmax<Kind::log_softmax>, Half::via_float},
+    {"", "LogSoftmax", 1, kNewest, make_softmax<Kind::log_softmax>, Half::via_float, Place::device},
     {"", "Hardmax", 1, kNewest, make_softmax<Kind::hardmax>, Half::via_float},
 };
 

@@ -1,9 +1,9 @@
 // The operators of the runtime: one table, a function a row.
 //
 // To add an operator: write `Kernel make_x(const NodeSpec&)` in the file of its family (op_*.cpp),
-// add a row {domain, name, since, until, make_x, half, place} to the table at the end of that file,
-// and run the conformance suite (tests/conformance/onnx_node_test.cpp): it picks up ONNX's own
-// tests of it.
+// add a row {domain, name, since, until, make_x, half, place, moves} to the table at the end of
+// that file, and run the conformance suite (tests/conformance/onnx_node_test.cpp): it picks up
+// ONNX's own tests of it.
 #pragma once
 
 #include "backends/runtime/native/graph.hpp"
@@ -26,6 +26,8 @@ namespace mlp::native {
 struct Lane {
   kernels::Stream stream;
   std::vector<std::shared_ptr<const void>> kept;
+  // The word of the step that runs, on the accelerator: 1 once an index was out of range.
+  std::int32_t* fault = nullptr;
 };
 
 // One execution of one node. Not shared between threads.
@@ -65,6 +67,9 @@ class Call {
   [[nodiscard]] bool on_accelerator() const noexcept { return lane_ != nullptr; }
   [[nodiscard]] kernels::Stream stream() const noexcept {
     return lane_ != nullptr ? lane_->stream : kernels::Stream{};
+  }
+  [[nodiscard]] std::int32_t* fault() const noexcept {
+    return lane_ != nullptr ? lane_->fault : nullptr;
   }
   void keep(std::shared_ptr<const void> used) {
     if (lane_ != nullptr) lane_->kept.push_back(std::move(used));
@@ -135,13 +140,21 @@ enum class Half {
   via_float, // inputs are widened to float, and the float results narrowed again
 };
 
-// What of an operator an accelerator does, for float. Everything else runs on the host.
+// What of an operator an accelerator does, for the types of its inputs that Moves names. Everything
+// else runs on the host.
 enum class Place {
   host,
   device, // all of it, with all inputs on the device: its kernel uses NodeSpec::device() alone
   moves,  // input 0 is on the device and only moves; the other inputs stay on the host
   view,   // output 0 is input 0 under another shape, wherever that lies; no element is read
   shape,  // only the shape of input 0 is read; the output is on the host
+};
+
+// The types of the inputs that an accelerator takes.
+enum class Moves {
+  floats,   // float32 alone
+  any,      // all but strings: elements move by their width
+  by_index, // the same, and input 1 is int32 or int64
 };
 
 struct Operator {
@@ -152,6 +165,7 @@ struct Operator {
   Kernel (*make)(const NodeSpec&) = nullptr;
   Half half = Half::as_is;
   Place place = Place::host;
+  Moves moves = Moves::floats;
   static constexpr int kNewest = 1 << 30;
 };
 

@@ -93,7 +93,7 @@ void optimize_graph(Graph& graph, kernels::Device& device, Memory& constants,
                     const Limits& limits) {
   fold_constants(graph, device, constants, limits);
   fuse_nodes(graph, constants);
-  remove_dead_nodes(graph);
+  fuse_layer_norm(graph);
 }
 
 } // namespace mlp::native

@@ -22,8 +22,12 @@ void fold_constants(Graph& graph, kernels::Device& device, Memory& constants, co
 // the Gemm, MatMul or Conv of constant float weights before it.
 void fuse_nodes(Graph& graph, Memory& constants);
 
-// For an accelerator, after all else: puts elementwise nodes of float32 together, so that each lot
-// becomes one node with an Expression. Throws what make_kernel() throws of a node.
+// Puts what an exporter wrote for a layer normalisation over the last axis into one node.
+void fuse_layer_norm(Graph& graph);
+
+// For an accelerator, after all else: puts elementwise nodes together, so that each lot becomes one
+// node with an Expression; those that are fixed stay as they are. Throws what make_kernel() throws
+// of a node.
 void fuse_elementwise(Graph& graph, kernels::Device& host);
 
 // All of the above but the last.

@@ -11,14 +11,24 @@ namespace {
 // Operators of ai.onnx whose output 0 has the type of input 0.
 constexpr std::string_view kKeepType[] = {
     "Abs",
+    "Acos",
+    "Acosh",
     "Add",
+    "And",
+    "Asin",
+    "Asinh",
+    "Atan",
+    "Atanh",
     "AveragePool",
     "BatchNormalization",
     "Ceil",
     "Celu",
     "Clip",
+    "Compress",
     "Concat",
     "Conv",
+    "Cos",
+    "Cosh",
     "DepthToSpace",
     "Div",
     "Dropout",
@@ -37,6 +47,7 @@ constexpr std::string_view kKeepType[] = {
     "GlobalMaxPool",
     "HardSigmoid",
     "HardSwish",
+    "Hardmax",
     "Identity",
     "InstanceNormalization",
     "LayerNormalization",
@@ -49,11 +60,15 @@ constexpr std::string_view kKeepType[] = {
     "Mean",
     "Min",
     "Mish",
+    "Mod",
     "Mul",
     "Neg",
+    "Not",
+    "Or",
     "PRelu",
     "Pad",
     "Pow",
+    "Range",
     "Reciprocal",
     "ReduceL1",
     "ReduceL2",
@@ -69,8 +84,11 @@ constexpr std::string_view kKeepType[] = {
     "Reshape",
     "Round",
     "Selu",
+    "Shrink",
     "Sigmoid",
     "Sign",
+    "Sin",
+    "Sinh",
     "Slice",
     "Softmax",
     "Softplus",
@@ -82,34 +100,58 @@ constexpr std::string_view kKeepType[] = {
     "Sub",
     "Sum",
     "Swish",
+    "Tan",
     "Tanh",
     "ThresholdedRelu",
     "Tile",
     "Transpose",
+    "Trilu",
     "Unsqueeze",
+    "Xor",
 };
 static_assert(std::ranges::is_sorted(kKeepType));
 
-bool is_float_input(const Node& node, std::size_t i, const std::vector<bool>& floats) {
-  return i < node.inputs.size() && node.inputs[i] != kAbsent && floats[at(node.inputs[i])];
+constexpr std::string_view kGiveBool[] = {
+    "Equal", "Greater", "GreaterOrEqual", "IsInf", "IsNaN", "Less", "LessOrEqual",
+};
+constexpr std::string_view kGiveInt64[] = {"ArgMax", "ArgMin", "NonZero", "Shape", "Size"};
+
+template <std::size_t N>
+bool among(const std::string_view (&names)[N], std::string_view name) {
+  return std::ranges::binary_search(names, name);
 }
 
-bool gives_float(const Node& node, const std::vector<bool>& floats) {
-  if (!node.domain.empty()) return false;
-  if (node.op == "Where") return is_float_input(node, 1, floats);
-  if (node.op == "Cast") {
-    const auto to = node.attributes.find("to");
-    const auto* type =
-        to == node.attributes.end() ? nullptr : std::get_if<std::int64_t>(&to->second);
-    return type != nullptr && *type == static_cast<std::int64_t>(Type::f32);
-  }
-  return std::ranges::binary_search(kKeepType, std::string_view(node.op)) &&
-         is_float_input(node, 0, floats);
+Type input_type(const Node& node, std::size_t i, const std::vector<Type>& types) {
+  return i < node.inputs.size() && node.inputs[i] != kAbsent ? types[at(node.inputs[i])]
+                                                             : Type::undefined;
 }
 
-bool all_float(const Node& node, const std::vector<bool>& floats) {
-  return std::ranges::all_of(node.inputs,
-                             [&](ValueId id) { return id == kAbsent || floats[at(id)]; });
+Type cast_type(const Node& node) {
+  const auto to = node.attributes.find("to");
+  const auto* number =
+      to == node.attributes.end() ? nullptr : std::get_if<std::int64_t>(&to->second);
+  if (number == nullptr || *number < 0 || *number > 255) return Type::undefined;
+  return type_from_onnx(static_cast<int>(*number)).value_or(Type::undefined);
+}
+
+Type filled_type(const Node& node) { // ConstantOfShape
+  const auto value = node.attributes.find("value");
+  if (value == node.attributes.end()) return Type::f32;
+  const auto* tensor = std::get_if<Value>(&value->second);
+  return tensor != nullptr ? tensor->type : Type::undefined;
+}
+
+Type output_type(const Node& node, const std::vector<Type>& types) {
+  if (node.expression != nullptr) return node.expression->result;
+  if (!node.domain.empty()) return Type::undefined;
+  if (node.op == "Where") return input_type(node, 1, types);
+  if (node.op == "Cast") return cast_type(node);
+  if (node.op == "CastLike") return input_type(node, 1, types);
+  if (node.op == "OneHot") return input_type(node, 2, types);
+  if (node.op == "ConstantOfShape") return filled_type(node);
+  if (among(kGiveBool, node.op)) return Type::boolean;
+  if (among(kGiveInt64, node.op)) return Type::i64;
+  return among(kKeepType, node.op) ? input_type(node, 0, types) : Type::undefined;
 }
 
 bool one_output(const Node& node) {
@@ -125,38 +167,79 @@ bool trains(const Node& node) {
   return value == nullptr || *value != 0;
 }
 
-} // namespace
-
-std::vector<bool> find_floats(const Graph& graph) {
-  std::vector<bool> floats(graph.values.size(), false);
-  for (std::size_t i = 0; i < graph.inputs.size(); ++i)
-    floats[at(graph.inputs[i])] = graph.input_types[i] == Type::f32;
-  for (std::size_t i = 0; i < graph.values.size(); ++i)
-    if (const auto& constant = graph.values[i].constant) floats[i] = constant->type == Type::f32;
-  for (const Node& node : graph.nodes) {
-    if (node.outputs.empty() || !gives_float(node, floats)) continue;
-    const std::size_t count = node.op == "Split" ? node.outputs.size() : 1;
-    for (std::size_t i = 0; i < count; ++i)
-      if (node.outputs[i] != kAbsent) floats[at(node.outputs[i])] = true;
-  }
-  return floats;
+bool can_move(Type type) {
+  return type != Type::undefined && type != Type::string;
 }
 
-Place place_of(const Graph& graph, const Node& node, const std::vector<bool>& floats) {
+// Whether the accelerator's kernel of an operator takes input `i` as it is.
+bool takes_input(const Operator& op, const Node& node, std::size_t i, const Known& known) {
+  const Type type = input_type(node, i, known.types);
+  if (op.moves == Moves::floats) return type == Type::f32;
+  if (op.moves == Moves::by_index && i == 1) return type == Type::i64 || type == Type::i32;
+  return can_move(type);
+}
+
+bool takes_all(const Operator& op, const Node& node, const Known& known) {
+  for (std::size_t i = 0; i < node.inputs.size(); ++i)
+    if (node.inputs[i] != kAbsent && !takes_input(op, node, i, known)) return false;
+  return true;
+}
+
+// Pads that repeat elements.
+bool pads_with_elements(const Node& node) {
+  const auto mode = node.attributes.find("mode");
+  if (node.op != "Pad" || mode == node.attributes.end()) return false;
+  const auto* name = std::get_if<std::string>(&mode->second);
+  return name == nullptr || *name != "constant";
+}
+
+} // namespace
+
+bool is_fixed(const Node& node, const Known& known) {
+  return std::ranges::all_of(node.inputs,
+                             [&](ValueId id) { return id == kAbsent || known.fixed[at(id)]; });
+}
+
+Known find_known(const Graph& graph) {
+  Known known{std::vector<Type>(graph.values.size(), Type::undefined),
+              std::vector<bool>(graph.values.size(), false)};
+  for (std::size_t i = 0; i < graph.inputs.size(); ++i)
+    known.types[at(graph.inputs[i])] = graph.input_types[i];
+  for (std::size_t i = 0; i < graph.values.size(); ++i)
+    if (const auto& constant = graph.values[i].constant) {
+      known.types[i] = constant->type;
+      known.fixed[i] = true;
+    }
+  for (const Node& node : graph.nodes) {
+    const bool reads_shape = node.domain.empty() && (node.op == "Shape" || node.op == "Size");
+    const bool fixed = reads_shape || is_fixed(node, known);
+    const Type type = output_type(node, known.types);
+    for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+      if (node.outputs[i] == kAbsent) continue;
+      known.fixed[at(node.outputs[i])] = fixed;
+      if (i == 0 || node.op == "Split") known.types[at(node.outputs[i])] = type;
+    }
+  }
+  return known;
+}
+
+Place place_of(const Graph& graph, const Node& node, const Known& known) {
+  if (is_fixed(node, known)) return Place::host;
   if (node.expression != nullptr) return Place::device;
-  const Place place = require_operator(graph, node).place;
-  switch (place) {
+  const Operator& op = require_operator(graph, node);
+  switch (op.place) {
   case Place::host:
   case Place::shape:
-    return place;
+    return op.place;
   case Place::view: // Dropout that may train draws a mask
-    return is_float_input(node, 0, floats) && !(node.op == "Dropout" && node.inputs.size() > 2)
-               ? place
+    return can_move(input_type(node, 0, known.types)) &&
+                   !(node.op == "Dropout" && node.inputs.size() > 2)
+               ? op.place
                : Place::host;
   case Place::moves:
-    return is_float_input(node, 0, floats) ? place : Place::host;
+    return takes_input(op, node, 0, known) && !pads_with_elements(node) ? op.place : Place::host;
   case Place::device:
-    return all_float(node, floats) && one_output(node) && !trains(node) ? place : Place::host;
+    return takes_all(op, node, known) && one_output(node) && !trains(node) ? op.place : Place::host;
   }
   return Place::host;
 }

@@ -1,5 +1,5 @@
-// Which nodes of a graph an accelerator takes. Accelerators compute float32 alone, so this is told
-// from the types at load; shapes are known only when a request comes.
+// Which nodes of a graph an accelerator takes. That is told from the types at load; shapes are
+// known only when a request comes.
 #pragma once
 
 #include "backends/runtime/native/graph.hpp"
@@ -9,9 +9,19 @@
 
 namespace mlp::native {
 
-// By value: float32, whatever a request brings. A value may be float32 without being told here.
-[[nodiscard]] std::vector<bool> find_floats(const Graph& graph);
+// What is known at load, by value.
+struct Known {
+  // undefined: not told, though it may be any.
+  std::vector<Type> types;
+  // Follows from the constants and from the shapes of the inputs alone. Computed on the host, so
+  // that shapes are there when they are wanted.
+  std::vector<bool> fixed;
+};
+[[nodiscard]] Known find_known(const Graph& graph);
 
-[[nodiscard]] Place place_of(const Graph& graph, const Node& node, const std::vector<bool>& floats);
+// Whether all that a node computes is fixed.
+[[nodiscard]] bool is_fixed(const Node& node, const Known& known);
+
+[[nodiscard]] Place place_of(const Graph& graph, const Node& node, const Known& known);
 
 } // namespace mlp::native

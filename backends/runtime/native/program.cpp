@@ -3,7 +3,6 @@
 
 #include "backends/runtime/native/model_reader.hpp"
 #include "backends/runtime/native/optimize.hpp"
-#include "backends/runtime/native/placement.hpp"
 #include "backends/runtime/native/program_device.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
@@ -57,8 +56,7 @@ void Program::compact_values() {
 }
 
 void Program::make_steps(kernels::Device& device, kernels::Device* accelerator) {
-  const std::vector<bool> floats =
-      accelerator != nullptr ? find_floats(graph_) : std::vector<bool>();
+  const Known known = accelerator != nullptr ? find_known(graph_) : Known{};
   constexpr std::size_t kNever = SIZE_MAX;
   const std::size_t count = graph_.nodes.size();
   std::vector<std::size_t> last_use(graph_.values.size(), kNever);
@@ -74,7 +72,8 @@ void Program::make_steps(kernels::Device& device, kernels::Device* accelerator) 
     const Node& node = graph_.nodes[n];
     Step step;
     step.name = describe(graph_, node);
-    if (accelerator != nullptr) step.place = place_of(graph_, node, floats);
+    if (accelerator != nullptr) step.place = place_of(graph_, node, known);
+    step.picks = node.op == "Gather" && node.expression == nullptr;
     const bool there = step.place == Place::device || step.place == Place::moves;
     step.kernel = make_kernel(graph_, node, there ? *accelerator : device);
     step.inputs = node.inputs;

@@ -6,6 +6,7 @@
 #include "backends/runtime/native/graph.hpp"
 #include "backends/runtime/native/limits.hpp"
 #include "backends/runtime/native/operators.hpp"
+#include "backends/runtime/native/placement.hpp"
 #include "backends/runtime/native/value.hpp"
 
 #include <memory>
@@ -20,6 +21,7 @@ class Program {
   struct Step {
     std::string name; // for errors
     Place place = Place::host;
+    bool picks = false; // elements by an index that it reads, which may be out of range
     Kernel kernel;
     std::vector<ValueId> inputs, outputs;
     std::unique_ptr<bool[]> dying, wanted; // by input, by output
@@ -92,6 +94,8 @@ class Program {
     Memory memory;                // of the constants
     std::vector<Value> constants; // by value: those that are there
     std::vector<bool> inputs;     // by the graph's input: it is copied there at once
+    Known known;                  // by value
+    bool picks = false;           // a step reads by an index that it alone can check
     // All that happens on the host follows from the shapes of the inputs, so that what the
     // accelerator did for a call can be recorded and played again for one of the same shapes.
     bool recordable = false;
@@ -103,6 +107,7 @@ class Program {
   void make_steps(kernels::Device& device, kernels::Device* accelerator);
   void compact_values();
   void plan_offload(kernels::Device& accelerator);
+  [[nodiscard]] std::vector<bool> wanted_values() const;
   [[nodiscard]] bool is_recordable() const;
 
   Limits limits_;

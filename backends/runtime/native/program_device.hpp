@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace mlp::native {
@@ -33,11 +34,14 @@ class Program::Context::Accelerated {
     std::vector<Dims> shapes; // of the inputs
     Memory memory;
     std::vector<Value> inputs, outputs;
+    std::vector<Value> uploads; // copies of what follows from the shapes
     std::vector<std::shared_ptr<const void>> kept;
     std::unique_ptr<kernels::Graph> graph;
   };
 
   void run_once();
+  void run_steps();
+  void check_faults(); // waits for the steps; throws Error(failed) naming the one that met one
   void record(const std::vector<Dims>& shapes, std::span<const Value> inputs);
   void replay(const Recording& recording);
   Recording* find_recording(const std::vector<Dims>& shapes);
@@ -59,6 +63,11 @@ class Program::Context::Accelerated {
   Memory own_memory_;
   Memory* memory_ = &own_memory_; // or that of the recording that is made
   std::vector<Value> slots_;      // by value: what is on the device
+  std::vector<Value> uploads_;    // by value: copies of what stays on the host
+  // What of these copies this call has made, so that a recording of it has them from the start.
+  std::vector<std::pair<ValueId, Value>> uploaded_;
+  kernels::Buffer faults_; // a word a step, see Lane; none where no step picks by an index
+  std::vector<std::int32_t> faults_here_;
   Lane lane_;
   bool busy_ = false; // a call has not come to its end
   bool records_;

@@ -1,6 +1,7 @@
 // As much of the CUDA runtime as the CUDA device uses, over host memory. Work is done at once, or
 // is recorded while a stream is captured. Fresh memory is filled with NaN.
 #include "kernels/check/emulate/emulate.hpp"
+#include "kernels/check/emulate/watch.hpp"
 #include "kernels/device.hpp"
 
 #include <atomic>
@@ -34,6 +35,7 @@ namespace {
 
 constexpr int kProcessors = 3; // few, so that loops over a grid go round more than once
 std::atomic<unsigned long> allocated{0};
+std::atomic<unsigned long> copied{0};
 
 cudaError_t allocate(void** pointer, std::size_t bytes) {
   constexpr std::size_t kAlign = 256;
@@ -41,6 +43,13 @@ cudaError_t allocate(void** pointer, std::size_t bytes) {
   *pointer = size < bytes ? nullptr : std::aligned_alloc(kAlign, size);
   if (*pointer == nullptr) return cudaErrorMemoryAllocation;
   if (size < (std::size_t{1} << 30)) std::memset(*pointer, 0xFF, size);
+  emulate::memory_begins(*pointer, bytes);
+  return cudaSuccess;
+}
+
+cudaError_t release(void* pointer) {
+  emulate::memory_ends(pointer);
+  std::free(pointer);
   return cudaSuccess;
 }
 
@@ -50,6 +59,9 @@ namespace emulate {
 
 unsigned long allocations() noexcept {
   return allocated;
+}
+unsigned long copies() noexcept {
+  return copied;
 }
 
 } // namespace emulate
@@ -76,15 +88,13 @@ cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
   return allocate(pointer, bytes);
 }
 cudaError_t cudaFree(void* pointer) {
-  std::free(pointer);
-  return cudaSuccess;
+  return release(pointer);
 }
 cudaError_t cudaHostAlloc(void** pointer, std::size_t bytes, unsigned) {
   return allocate(pointer, bytes);
 }
 cudaError_t cudaFreeHost(void* pointer) {
-  std::free(pointer);
-  return cudaSuccess;
+  return release(pointer);
 }
 cudaError_t cudaMemset(void* pointer, int value, std::size_t bytes) {
   std::memset(pointer, value, bytes);
@@ -96,7 +106,10 @@ cudaError_t cudaMemsetAsync(void* pointer, int value, std::size_t bytes, cudaStr
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind,
                             cudaStream_t stream) {
-  emulate::submit(stream, [=] { std::memcpy(to, from, bytes); });
+  emulate::submit(stream, [=] {
+    ++copied;
+    std::memcpy(to, from, bytes);
+  });
   return cudaSuccess;
 }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
@@ -107,8 +120,8 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   delete stream;
   return cudaSuccess;
 }
-cudaError_t cudaStreamSynchronize(cudaStream_t) {
-  return cudaSuccess;
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  return stream != nullptr && stream->capturing ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   *event = new CUevent_st;

@@ -1,8 +1,8 @@
 // Runs the CUDA device's kernels on the host, so that their logic is checked where there is no GPU:
 // included before a .cu file that is compiled as C++. Blocks run one after the other; the threads
 // of a block are coroutines that take turns at barriers and exchanges. Order and warps are as CUDA
-// promises and no better: turns go forwards or backwards, and memory model and speed are not
-// emulated.
+// promises and no better: turns go forwards or backwards, and speed is not emulated. Every access
+// to memory is watched for races and bounds, see watch.hpp.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <type_traits>
 
 #define MLP_EMULATE_CUDA 1
 #undef __global__
@@ -38,18 +39,32 @@ inline constexpr int kWarp = 32;
 void submit(cudaStream_t stream, std::function<void()> work);
 // Calls of cudaMalloc in this process.
 unsigned long allocations() noexcept;
-// kernel() once for every thread of the grid. Ends the process where threads wait for one another
-// for ever.
-void launch(dim3 grid, int threads, cudaStream_t stream, std::function<void()> kernel);
+// Copies by cudaMemcpyAsync that have been done.
+unsigned long copies() noexcept;
+// run(data) once for every thread of the grid; `data`, of `bytes`, is what it is launched with, and
+// is copied. Ends the process where the GPU would refuse the grid, or where threads wait for one
+// another for ever.
+void launch_copy(dim3 grid, int threads, cudaStream_t stream, void (*run)(const void* data),
+                 const void* data, std::size_t bytes);
+template <class Body>
+void launch(dim3 grid, int threads, cudaStream_t stream, const Body& body) {
+  static_assert(std::is_trivially_copyable_v<Body>);
+  launch_copy(
+      grid, threads, stream, [](const void* data) { (*static_cast<const Body*>(data))(); }, &body,
+      sizeof body);
+}
 
-// The thread that runs.
-struct Thread {
-  uint3 thread_index, block_index;
-  dim3 grid;
-};
-const Thread& current() noexcept;
+// Of the thread that runs.
+uint3 thread_index() noexcept;
+uint3 block_index() noexcept;
+dim3 grid_size() noexcept;
 void sync_block();
-// What lane `source` of this warp has given; all lanes take part.
+void sync_warp();
+void fence(); // of the whole GPU
+// Announces that the thread is about to change `bytes` at `address` in one step.
+void atomic(const void* address, std::size_t bytes);
+// What lane `source` of this warp has given; all lanes take part. Orders no memory, as CUDA's
+// shuffles do not.
 void exchange(const void* value, std::size_t bytes, int source, void* result);
 
 template <class T>
@@ -59,26 +74,40 @@ T of_lane(T value, int source) {
   return result;
 }
 inline int lane() {
-  return static_cast<int>(current().thread_index.x) % kWarp;
+  return static_cast<int>(thread_index().x) % kWarp;
 }
 
 } // namespace emulate
 
-#define threadIdx (::emulate::current().thread_index)
-#define blockIdx (::emulate::current().block_index)
-#define gridDim (::emulate::current().grid)
+#define threadIdx (::emulate::thread_index())
+#define blockIdx (::emulate::block_index())
+#define gridDim (::emulate::grid_size())
 
 inline void __syncthreads() {
   emulate::sync_block();
 }
-inline void __threadfence() {}
+inline void __syncwarp() {
+  emulate::sync_warp();
+}
+inline void __threadfence() {
+  emulate::fence();
+}
 template <class T>
 T __ldcg(const T* pointer) {
   return *pointer;
 }
-inline unsigned atomicInc(unsigned* pointer, unsigned most) {
+// Announced instead of watched.
+__attribute__((no_sanitize("thread"), noinline)) inline unsigned atomicInc(unsigned* pointer,
+                                                                           unsigned most) {
+  emulate::atomic(pointer, sizeof *pointer);
   const unsigned old = *pointer;
   *pointer = old >= most ? 0 : old + 1;
+  return old;
+}
+__attribute__((no_sanitize("thread"), noinline)) inline int atomicExch(int* pointer, int value) {
+  emulate::atomic(pointer, sizeof *pointer);
+  const int old = *pointer;
+  *pointer = value;
   return old;
 }
 template <class T>

@@ -1,8 +1,6 @@
-// What stands in for cuBLASLt and cuDNN: the CPU's product or convolution without its end, then the
-// CUDA device's own kernels for bias, activation and padding.
-#include "kernels/cuda/plans.hpp"
-
+// What stands in for cuBLASLt and cuDNN: the CPU's products and convolutions.
 #include "kernels/check/emulate/emulate.hpp"
+#include "kernels/cuda/conv_engine.hpp"
 #include "kernels/cuda/math.cuh"
 #include "kernels/cuda/streams.hpp"
 
@@ -86,65 +84,88 @@ class Matmul final : public MatmulPlan {
   std::unique_ptr<MatmulPlan> plan_;
 };
 
-class Conv final : public ConvPlan {
+// cuDNN's part of a convolution, by the CPU's training plan.
+class Engine final : public ConvEngine {
  public:
-  Conv(const Context& context, std::shared_ptr<ConvLibrary> library, const ConvSpec& spec)
-      : context_(context), library_(std::move(library)), spec_(spec) {
+  Engine(const ConvLibrary& library, const ConvSpec& spec, Direction direction, bool channels_last)
+      : direction_(direction), channels_last_(channels_last),
+        is_bf16_(spec.dtype == DType::bf16), x_{spec.batch, 1, spec.channels},
+        w_{spec.out_channels, 1, spec.channels / spec.groups}, y_{spec.batch, 1,
+                                                                  spec.out_channels} {
     ConvSpec bare = spec;
     bare.bias = false;
     bare.activation = Activation::none;
-    padding_.planes = spec.batch * spec.channels;
+    bare.dtype = DType::f32;
     for (int axis = 0; axis < spec.window.rank; ++axis) {
-      const int to = kMaxSpatial - spec.window.rank + axis;
-      padding_.in[to] = spec.in[axis];
-      padding_.before[to] = spec.window.pad_begin[axis];
-      padding_.out[to] = bare.in[axis] =
-          spec.in[axis] + spec.window.pad_begin[axis] + spec.window.pad_end[axis];
-      bare.window.pad_begin[axis] = bare.window.pad_end[axis] = 0;
-      pixels_ *= output_size(spec.window, axis, spec.in[axis]);
+      if (spec.window.pad_begin[axis] != spec.window.pad_end[axis])
+        throw Error(ErrorKind::invalid, "cuDNN takes no uneven pads");
+      x_.cells *= spec.in[axis];
+      w_.cells *= spec.window.kernel[axis];
+      y_.cells *= output_size(spec.window, axis, spec.in[axis]);
     }
-    plan_ = library_->cpu->plan(bare);
-    padded_ = static_cast<std::size_t>(padding_.planes * padding_.out[0] * padding_.out[1] *
-                                       padding_.out[2]) *
-              sizeof(float);
-    padded_ = (padded_ + kAlignment - 1) / kAlignment * kAlignment;
+    plan_ = library.cpu->plan_training(bare);
   }
-  std::size_t workspace_bytes() const noexcept override {
-    return padded_ + plan_->workspace_bytes();
-  }
-  std::size_t prepared_bytes() const noexcept override { return plan_->prepared_bytes(); }
-  void prepare_weights(Stream stream, const void* w, void* prepared,
-                       void* workspace) const override {
-    const Queue& q = context_.streams->at(stream).queue();
-    emulate::submit(q.stream, [=, this] {
-      plan_->prepare_weights({}, w, prepared, static_cast<char*>(workspace) + padded_);
-    });
-  }
-  void run(Stream stream, const void* x, const void* prepared, const void* bias, void* y,
-           void* workspace) const override {
-    if (spec_.batch == 0) return;
-    const Queue& q = context_.streams->at(stream).queue();
-    pad(q, padding_, x, workspace);
-    emulate::submit(q.stream, [=, this] {
-      plan_->run({}, workspace, prepared, nullptr, y, static_cast<char*>(workspace) + padded_);
-    });
-    finish(q,
-           {.rows = spec_.batch * spec_.out_channels,
-            .cols = pixels_,
-            .ld = pixels_,
-            .bias_period = spec_.out_channels,
-            .activation = spec_.activation},
-           spec_.bias ? bias : nullptr, y);
+  std::size_t workspace_bytes() const noexcept override { return plan_->workspace_bytes(); }
+  void run(const Queue& q, const Operands& operands, void* workspace) const override {
+    emulate::submit(q.stream, [=, this] { compute(operands, workspace); });
   }
 
  private:
-  Context context_;
-  std::shared_ptr<ConvLibrary> library_;
-  ConvSpec spec_;
-  Padding padding_;
-  std::int64_t pixels_ = 1;
-  std::size_t padded_ = 0;
-  std::unique_ptr<ConvPlan> plan_;
+  struct Shape {
+    std::int64_t planes, cells, channels;
+    std::size_t size() const { return static_cast<std::size_t>(planes * cells * channels); }
+  };
+
+  // body(where an element lies here, where it lies in float32 with channels last).
+  template <class Body>
+  void for_each(const Shape& s, const Body& body) const {
+    for (std::int64_t plane = 0; plane < s.planes; ++plane)
+      for (std::int64_t cell = 0; cell < s.cells; ++cell)
+        for (std::int64_t c = 0; c < s.channels; ++c) {
+          const std::int64_t last = (plane * s.cells + cell) * s.channels + c;
+          const std::int64_t first = (plane * s.channels + c) * s.cells + cell;
+          body(static_cast<std::size_t>(channels_last_ ? last : first),
+               static_cast<std::size_t>(last));
+        }
+  }
+  std::vector<float> read(const Shape& s, const void* from) const {
+    std::vector<float> values(s.size());
+    for_each(s, [&](std::size_t here, std::size_t there) {
+      values[there] = is_bf16_ ? to_float(static_cast<const Bf16*>(from)[here])
+                               : static_cast<const float*>(from)[here];
+    });
+    return values;
+  }
+  void write(const Shape& s, const std::vector<float>& values, void* to) const {
+    for_each(s, [&](std::size_t here, std::size_t there) {
+      if (is_bf16_)
+        static_cast<Bf16*>(to)[here] = from_float<Bf16>(values[there]);
+      else
+        static_cast<float*>(to)[here] = values[there];
+    });
+  }
+
+  void compute(const Operands& t, void* workspace) const {
+    std::vector<float> x = read(x_, t.x);
+    std::vector<float> w = read(w_, t.w);
+    std::vector<float> y = read(y_, t.y);
+    switch (direction_) {
+    case Direction::forward:
+      plan_->forward({}, x.data(), w.data(), y.data(), workspace);
+      return write(y_, y, t.y);
+    case Direction::data:
+      plan_->backward_data({}, y.data(), w.data(), x.data(), workspace);
+      return write(x_, x, t.x);
+    case Direction::weights:
+      plan_->backward_weights({}, x.data(), y.data(), w.data(), workspace);
+      return write(w_, w, t.w);
+    }
+  }
+
+  Direction direction_;
+  bool channels_last_, is_bf16_;
+  Shape x_, w_, y_;
+  std::unique_ptr<ConvTrainingPlan> plan_;
 };
 
 } // namespace
@@ -160,9 +181,12 @@ std::unique_ptr<MatmulPlan> plan_matmul(const Context& context,
                                         const MatmulSpec& spec) {
   return std::make_unique<Matmul>(context, std::move(library), spec);
 }
-std::unique_ptr<ConvPlan> plan_conv(const Context& context, std::shared_ptr<ConvLibrary> library,
-                                    const ConvSpec& spec) {
-  return std::make_unique<Conv>(context, std::move(library), spec);
+// As where cuDNN has no algorithm for groups with channels last, so that the other way is checked.
+std::unique_ptr<ConvEngine> make_conv_engine(const Context&, std::shared_ptr<ConvLibrary> library,
+                                             const ConvSpec& spec, Direction direction,
+                                             bool channels_last) {
+  if (channels_last && spec.groups > 1) return nullptr;
+  return std::make_unique<Engine>(*library, spec, direction, channels_last);
 }
 
 } // namespace mlp::kernels::cuda

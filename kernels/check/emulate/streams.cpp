@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 namespace {
 
@@ -22,6 +23,10 @@ class Flag {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return is_set_; });
   }
+  bool is_set() {
+    const std::lock_guard lock(mutex_);
+    return is_set_;
+  }
 
  private:
   std::mutex mutex_;
@@ -35,6 +40,10 @@ struct CUevent_st {
   std::mutex mutex;
   std::shared_ptr<Flag> last; // recorded
 };
+
+namespace {
+thread_local cudaError_t last_error = cudaSuccess;
+} // namespace
 
 struct CUstream_st {
   CUstream_st() : thread([this] { run(); }) {}
@@ -85,7 +94,7 @@ cudaError_t cudaSetDevice(int) {
   return cudaSuccess;
 }
 cudaError_t cudaGetLastError() {
-  return cudaSuccess;
+  return std::exchange(last_error, cudaSuccess);
 }
 const char* cudaGetErrorString(cudaError_t) {
   return "an emulated error";
@@ -99,7 +108,8 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
-  return stream->idle() ? cudaSuccess : cudaErrorNotReady;
+  if (stream->idle()) return cudaSuccess;
+  return last_error = cudaErrorNotReady; // the runtime counts it as an error
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   *event = new CUevent_st;
@@ -117,6 +127,11 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   }
   stream->submit([reached] { reached->set(); });
   return cudaSuccess;
+}
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  const std::lock_guard lock(event->mutex);
+  if (!event->last || event->last->is_set()) return cudaSuccess;
+  return last_error = cudaErrorNotReady;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   const std::lock_guard lock(event->mutex);

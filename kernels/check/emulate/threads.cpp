@@ -1,5 +1,6 @@
 // The threads of a block as coroutines.
 #include "kernels/check/emulate/emulate.hpp"
+#include "kernels/check/emulate/watch.hpp"
 
 #include <ucontext.h>
 
@@ -21,6 +22,12 @@ struct Barrier {
   unsigned long generation = 0;
 };
 
+// What is launched.
+struct Kernel {
+  void (*run)(const void* data) = nullptr;
+  std::vector<std::byte> data;
+};
+
 struct Fiber {
   ucontext_t context{};
   std::unique_ptr<char[]> stack = std::make_unique<char[]>(kStack);
@@ -29,6 +36,7 @@ struct Fiber {
 
 struct Warp {
   Barrier barrier;
+  unsigned synced = 0; // __syncwarp() so far
   int live = 0;
   std::array<std::array<unsigned char, 16>, kWarp> slots{};
 };
@@ -44,8 +52,9 @@ struct Machine {
   unsigned long events = 0; // arrivals and ends: a turn without any is a deadlock
   unsigned long launches = 0;
   std::size_t running = 0;
-  Thread thread{};
-  std::function<void()> kernel;
+  uint3 thread{}, block{};
+  dim3 grid;
+  Kernel kernel;
 };
 
 Machine& machine() {
@@ -53,13 +62,16 @@ Machine& machine() {
   return one;
 }
 
+watch::Place place() {
+  const Machine& m = machine();
+  const auto block = (m.block.z * m.grid.y + m.block.y) * m.grid.x + m.block.x;
+  return {block, static_cast<unsigned>(m.barrier.generation), static_cast<unsigned>(m.running),
+          m.warps[m.running / kWarp].synced};
+}
+
 void yield() {
   Machine& m = machine();
-  const std::size_t self = m.running;
-  const Thread saved = m.thread;
-  swapcontext(&m.fibers[self].context, &m.scheduler);
-  m.running = self;
-  m.thread = saved;
+  swapcontext(&m.fibers[m.running].context, &m.scheduler);
 }
 
 void wait(Barrier& barrier, const int& live) {
@@ -80,7 +92,7 @@ void wait(Barrier& barrier, const int& live) {
 void enter() {
   Machine& m = machine();
   const std::size_t self = m.running;
-  m.kernel();
+  m.kernel.run(m.kernel.data.data());
   m.fibers[self].done = true;
   --m.live;
   --m.warps[self / kWarp].live;
@@ -88,13 +100,15 @@ void enter() {
   swapcontext(&m.fibers[self].context, &m.scheduler);
 }
 
-void run_block(const dim3& grid, uint3 block, int threads, bool backwards) {
+void run_block(int threads, bool backwards) {
   Machine& m = machine();
+  watch::block_begins();
   const auto count = static_cast<std::size_t>(threads);
   m.barrier = {};
   m.live = threads;
   for (std::size_t w = 0; w < m.warps.size(); ++w) {
     m.warps[w].barrier = {};
+    m.warps[w].synced = 0;
     m.warps[w].live = kWarp;
   }
   for (std::size_t i = 0; i < count; ++i) {
@@ -112,8 +126,10 @@ void run_block(const dim3& grid, uint3 block, int threads, bool backwards) {
       const std::size_t i = backwards ? count - 1 - turn : turn;
       if (m.fibers[i].done) continue;
       m.running = i;
-      m.thread = {{static_cast<unsigned>(i), 0, 0}, block, grid};
+      m.thread = {static_cast<unsigned>(i), 0, 0};
+      watch::runs(place(), m.fibers[i].stack.get(), kStack);
       swapcontext(&m.scheduler, &m.fibers[i].context);
+      watch::stops();
     }
     if (m.events == before && m.live > 0) {
       std::fprintf(stderr, "emulated kernel: its threads wait for one another for ever\n");
@@ -122,35 +138,80 @@ void run_block(const dim3& grid, uint3 block, int threads, bool backwards) {
   }
 }
 
-void run(dim3 grid, int threads, const std::function<void()>& kernel) {
+// As the GPU's limits are; and all our kernels are of whole warps.
+void require_possible(const dim3& grid, int threads) {
+  constexpr unsigned kMostX = 0x7FFFFFFF;
+  constexpr unsigned kMostYZ = 65535;
+  constexpr int kMostThreads = 1024;
+  if (grid.x >= 1 && grid.x <= kMostX && grid.y >= 1 && grid.y <= kMostYZ && grid.z >= 1 &&
+      grid.z <= kMostYZ && threads >= kWarp && threads <= kMostThreads && threads % kWarp == 0)
+    return;
+  std::fprintf(stderr, "emulated kernel: no GPU runs a grid of %u x %u x %u blocks of %d threads\n",
+               grid.x, grid.y, grid.z, threads);
+  std::abort();
+}
+
+void run(dim3 grid, int threads, const Kernel& kernel) {
   Machine& m = machine();
   const std::lock_guard lock(m.mutex);
   m.fibers.resize(static_cast<std::size_t>(threads));
   m.warps.resize(static_cast<std::size_t>(threads / kWarp));
   m.kernel = kernel;
+  m.grid = grid;
+  watch::launch_begins(m.kernel.data.data(), m.kernel.data.size());
   const bool backwards = m.launches++ % 2 == 1;
   const unsigned long blocks = static_cast<unsigned long>(grid.x) * grid.y * grid.z;
   for (unsigned long at = 0; at < blocks; ++at) {
     const unsigned long b = backwards ? blocks - 1 - at : at;
-    const uint3 block{static_cast<unsigned>(b % grid.x), static_cast<unsigned>(b / grid.x % grid.y),
-                      static_cast<unsigned>(b / grid.x / grid.y)};
-    run_block(grid, block, threads, (at % 2 == 1) != backwards);
+    m.block = {static_cast<unsigned>(b % grid.x), static_cast<unsigned>(b / grid.x % grid.y),
+               static_cast<unsigned>(b / grid.x / grid.y)};
+    run_block(threads, (at % 2 == 1) != backwards);
   }
+  watch::launch_ends();
 }
 
 } // namespace
 
-void launch(dim3 grid, int threads, cudaStream_t stream, std::function<void()> kernel) {
-  submit(stream, [grid, threads, kernel = std::move(kernel)] { run(grid, threads, kernel); });
+void launch_copy(dim3 grid, int threads, cudaStream_t stream, void (*run_kernel)(const void* data),
+                 const void* data, std::size_t bytes) {
+  require_possible(grid, threads);
+  const auto* first = static_cast<const std::byte*>(data);
+  submit(stream, [grid, threads, kernel = Kernel{run_kernel, {first, first + bytes}}] {
+    run(grid, threads, kernel);
+  });
 }
 
-const Thread& current() noexcept {
+uint3 thread_index() noexcept {
   return machine().thread;
+}
+uint3 block_index() noexcept {
+  return machine().block;
+}
+dim3 grid_size() noexcept {
+  return machine().grid;
 }
 
 void sync_block() {
   Machine& m = machine();
   wait(m.barrier, m.live);
+  watch::moved_on(place());
+}
+
+void sync_warp() {
+  Machine& m = machine();
+  Warp& warp = m.warps[m.running / kWarp];
+  const unsigned before = warp.synced;
+  wait(warp.barrier, warp.live);
+  if (warp.synced == before) ++warp.synced; // the first one that goes on
+  watch::moved_on(place());
+}
+
+void fence() {
+  watch::fence();
+}
+
+void atomic(const void* address, std::size_t bytes) {
+  watch::atomic(address, bytes, __builtin_return_address(0));
 }
 
 void exchange(const void* value, std::size_t bytes, int source, void* result) {

@@ -101,6 +101,34 @@ TEST_CASE("mlp.yaml: every part of the whole file is read") {
   CHECK(service.batching.max_latency == std::chrono::milliseconds(2));
 }
 
+TEST_CASE("mlp.yaml: convolutions take one number or two for each extent") {
+  const ProjectFile file = parse_project_file(
+      "name: a\ntasks:\n  t:\n    params: {width: 5}\n    trainer:\n      kind: classifier\n"
+      "      precision: bf16\n      network:\n        conv:\n"
+      "          - {filters: 8, kernel_size: [3, 5], pool: max, batch_norm: true}\n"
+      "          - {filters: 16, kernel_size: \"${params.width}\", stride: 2, padding: valid,\n"
+      "             activation: gelu, dropout: 0}\n");
+  const TrainerSpec spec = *resolve_task(file, "t").trainer;
+  CHECK(spec.precision == "bf16");
+  REQUIRE(spec.network.conv.size() == 2);
+  const TrainerConv& first = spec.network.conv[0];
+  CHECK(first.kernel_size == TrainerExtent{3, 5});
+  CHECK(first.stride == TrainerExtent{1, 1});
+  CHECK(first.padding == "same");
+  CHECK(first.pool == "max");
+  CHECK(first.pool_size == TrainerExtent{2, 2});
+  CHECK(first.batch_norm == true);
+  CHECK_FALSE(first.activation);
+  CHECK_FALSE(first.dropout);
+  const TrainerConv& second = spec.network.conv[1];
+  CHECK(second.kernel_size == TrainerExtent{5, 5});
+  CHECK(second.stride == TrainerExtent{2, 2});
+  CHECK(second.padding == "valid");
+  CHECK(second.pool == "none");
+  CHECK(second.activation == "gelu");
+  CHECK(second.dropout == 0.0);
+}
+
 TEST_CASE("mlp.yaml: a task is resolved with its params, the environment and overrides") {
   const ProjectFile file = parse_project_file(whole);
   CHECK(file.task("train").run == "python train.py --lr ${params.lr} --name ${params.name}");
@@ -197,6 +225,23 @@ TEST_CASE("mlp.yaml: each mistake is told with its place, what is wrong and what
       {n + "tasks: {t: {trainer: {epochs: 3}}}\n", "mlp.yaml:2:22: key 'kind' is missing here"},
       {n + "tasks: {t: {trainer: {kind: classifier, network: {dropout: 1}}}}\n",
        "mlp.yaml:2:60: 'dropout' must be in [0, 1), not 1"},
+      {n + "tasks: {t: {trainer: {kind: classifier, network: {conv: [{kernel_size: 3}]}}}}\n",
+       "mlp.yaml:2:58: key 'filters' is missing here"},
+      {n + "tasks: {t: {trainer: {kind: classifier, network: {conv: [{filters: 8}, {filters: 8, "
+           "kernel_size: [3, 3, 3]}]}}}}\n",
+       "mlp.yaml:2:98: 'kernel_size' must be a number, or a height and a width, not a list"},
+      {n + "tasks: {t: {trainer: {kind: classifier, network: {conv: [{filters: 8, stride: "
+           "0}]}}}}\n",
+       "mlp.yaml:2:79: 'stride' must be a whole number from 1 to 31, not '0'"},
+      {n + "tasks: {t: {trainer: {kind: classifier, network: {conv: [{filters: 8}, {filters: 8, "
+           "dropout: 1}]}}}}\n",
+       "mlp.yaml:2:94: 'dropout' must be in [0, 1), not 1"},
+      {n + "tasks: {t: {trainer: {kind: regressor, network: {conv: [{filters: 8}]}}}}\n",
+       "mlp.yaml:2:56: 'conv' is for classifiers of images"},
+      {n + "datasets: {d: {path: a.csv}}\n"
+           "tasks: {t: {data: [d], trainer: {kind: classifier, network: {conv: [{filters: "
+           "8}]}}}}\n",
+       "mlp.yaml:3:68: 'conv' is for images, and dataset 'd' is a table"},
       {n + "tasks: {t: {params: {e: many}, trainer: {kind: classifier, epochs: '${params.e}'}}}\n",
        "mlp.yaml:2:68: 'epochs' must be a whole number from 1 to 1000000, not 'many'"},
       {n + "tasks: {t: {trainer: {kind: regressor, data: {class_weights: heavy}}}}\n",

@@ -35,6 +35,39 @@ TEST_CASE("a trainer setting out of range is named with its range") {
        "network.hidden", "must be 1 to 1048576, not 0"},
       {[](auto& s) { s.network.activation = "selu"; }, "network.activation",
        "must be one of relu, gelu, tanh, not 'selu'"},
+      {[](auto& s) { s.network.conv = {{.filters = 0}}; }, "network.conv.0.filters",
+       "must be 1 to 16384, not 0"},
+      {[](auto& s) {
+         s.network.conv = {{.filters = 8}, {.filters = 8, .kernel_size = {3, 32}}};
+       },
+       "network.conv.1.kernel_size", "must be 1 to 31, not 32"},
+      {[](auto& s) { s.network.conv = {{.filters = 8, .padding = "full"}}; },
+       "network.conv.0.padding", "must be one of same, valid, not 'full'"},
+      {[](auto& s) { s.network.conv = {{.filters = 8, .pool = "min"}}; }, "network.conv.0.pool",
+       "must be one of none, max, average, not 'min'"},
+      {[](auto& s) { s.network.conv = {{.filters = 8, .activation = "selu"}}; },
+       "network.conv.0.activation", "must be one of relu, gelu, tanh, not 'selu'"},
+      {[](auto& s) { s.network.conv = {{.filters = 8, .dropout = 1.0}}; }, "network.conv.0.dropout",
+       "must be in [0, 1), not 1"},
+      {[](auto& s) {
+         s.network.conv = {{.filters = 8, .batch_norm = true}};
+         s.batch_size = 1;
+       },
+       "batch_size", "must be 2 or more with batch_norm"},
+      {[](auto& s) { s.network.conv.resize(65, {.filters = 8}); }, "network.conv",
+       "has more than 64 layers"},
+      {[](auto& s) {
+         s.network.conv = {{.filters = 8}};
+         s.data.train = "a.csv.gz";
+       },
+       "network.conv", "is for images, and 'data' describes a table"},
+      {[](auto& s) {
+         s.network.conv = {{.filters = 8}};
+         s.kind = TrainerKind::regressor;
+       },
+       "network.conv", "is for classifiers of images"},
+      {[](auto& s) { s.precision = "fp16"; }, "precision",
+       "must be one of float32, tf32, bf16, not 'fp16'"},
       {[](auto& s) { s.optimizer.lr = 0.0; }, "optimizer.lr",
        "must be above 0 and at most 100, "
        "not 0"},

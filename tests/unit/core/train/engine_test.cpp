@@ -133,6 +133,84 @@ TEST_CASE("gradients of every loss agree with finite differences") {
   }
 }
 
+namespace {
+
+NetworkSpec convolutions(Activation activation, Pooling pooling, bool batch_norm, float dropout) {
+  ConvLayer first{.filters = 5,
+                  .pooling = pooling,
+                  .activation = activation,
+                  .batch_norm = batch_norm,
+                  .dropout = dropout};
+  ConvLayer second = first; // an odd zero, steps, and a pooling that leaves a row out
+  second.filters = 3;
+  second.kernel = {2, 3};
+  second.stride = {1, 2};
+  second.pool = {2, 1};
+  return {7 * 6 * 2, 3, {{9, activation, batch_norm, dropout}}, {first, second}, {7, 6, 2}};
+}
+
+} // namespace
+
+TEST_CASE("gradients of convolutions agree with finite differences") {
+  const auto activation = GENERATE(Activation::gelu, Activation::tanh);
+  const auto pooling = GENERATE(Pooling::none, Pooling::average);
+  const bool batch_norm = GENERATE(false, true);
+  const float dropout = GENERATE(0.0F, 0.4F);
+  Case c(convolutions(activation, pooling, batch_norm, dropout), {});
+  check_gradients(c, 3e-3);
+}
+
+TEST_CASE("gradients of convolutions with pooled maxima agree with finite differences") {
+  // Another cell may become the largest where the slope is measured.
+  const bool batch_norm = GENERATE(false, true);
+  Case c(convolutions(Activation::tanh, Pooling::max, batch_norm, 0.25F), {});
+  check_gradients(c, 2e-2);
+}
+
+TEST_CASE("gradients of a convolution without zeros around agree with finite differences") {
+  NetworkSpec spec = convolutions(Activation::tanh, Pooling::none, false, 0.0F);
+  spec.conv[0].same = false;
+  spec.conv[0].stride = {2, 1};
+  spec.hidden = {};
+  Case c(spec, {});
+  check_gradients(c);
+}
+
+TEST_CASE("a normalisation behind a convolution is over all positions of all rows") {
+  NetworkSpec spec = convolutions(Activation::relu, Pooling::none, true, 0.0F);
+  spec.conv.resize(1);
+  spec.conv[0].kernel = {1, 1}; // each filter a sum of two channels
+  Case c(spec, {});
+  for (int i = 0; i < 200; ++i)
+    (void)c.loss();
+  c.engine.store(c.network);
+  const LayerView layer = c.network.layers()[0];
+  for (std::size_t filter = 0; filter < 5; ++filter) {
+    std::vector<double> z;
+    for (std::int64_t at = 0; at < kRows * 7 * 6; ++at)
+      z.push_back(static_cast<double>(c.engine.input()[at * 2]) * layer.weight[filter * 2] +
+                  static_cast<double>(c.engine.input()[at * 2 + 1]) * layer.weight[filter * 2 + 1]);
+    double mean = 0.0;
+    for (const double value : z)
+      mean += value / static_cast<double>(z.size());
+    double variance = 0.0;
+    for (const double value : z)
+      variance += (value - mean) * (value - mean) / static_cast<double>(z.size() - 1);
+    CHECK(layer.mean[filter] == Approx(mean).margin(1e-5));
+    CHECK(layer.variance[filter] == Approx(variance).epsilon(1e-4));
+  }
+}
+
+TEST_CASE("inference of convolutions gives what training computed") {
+  const auto pooling = GENERATE(Pooling::none, Pooling::max, Pooling::average);
+  Case c(convolutions(Activation::gelu, pooling, false, 0.0F), {});
+  const double training = c.loss();
+  *c.engine.stats() = {};
+  (void)c.engine.infer(kRows);
+  c.engine.add_loss(kRows, c.loss_);
+  CHECK(c.engine.stats()->loss / c.engine.stats()->weight == Approx(training).epsilon(1e-6));
+}
+
 TEST_CASE("a network without hidden layers has gradients too") {
   Case c({7, 3, {}}, {});
   check_gradients(c);

@@ -5,6 +5,7 @@
 #include "core/train/fit.hpp"
 #include "kernels/device.hpp"
 #include "kernels/philox.hpp"
+#include "tests/unit/core/train/stripes.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -107,6 +108,48 @@ TEST_CASE("a classifier learns rings, and a report says how it goes") {
   CHECK(right / 150.0 == Approx(result.test->accuracy));
   CHECK(evaluate(*device, result.network, spec, rings.data, rings.data.test).accuracy ==
         Approx(result.test->accuracy));
+}
+
+TEST_CASE("a network with convolutions learns stripes, and goes on after a stop to the same bits") {
+  const Stripes stripes(1000);
+  FitSpec spec;
+  spec.conv = {{.filters = 6, .kernel = {5, 5}, .pooling = Pooling::max, .batch_norm = true},
+               {.filters = 8, .pooling = Pooling::average, .dropout = 0.1F}};
+  spec.hidden = {{16, Activation::relu, false, 0.1F}};
+  spec.optimizer.learning_rate = 0.01F;
+  spec.epochs = 8;
+  spec.batch = 64; // 600 is not a multiple
+  spec.threads = 2;
+  const FitResult whole = fit(spec, stripes.data);
+  REQUIRE(whole.test.has_value());
+  CHECK(whole.test->accuracy > 0.85);
+  CHECK(same_bits(fit(spec, stripes.data).network, whole.network));
+  const auto device = kernels::make_cpu_device(2);
+  CHECK(evaluate(*device, whole.network, spec, stripes.data, stripes.data.test).accuracy ==
+        Approx(whole.test->accuracy));
+
+  const TemporaryDirectory folder;
+  spec.checkpoint = folder.path() / "checkpoint";
+  std::stop_source stop;
+  FitCallbacks callbacks;
+  callbacks.on_epoch = [&](const EpochReport& r) {
+    if (r.epoch == 3) stop.request_stop();
+  };
+  CHECK(fit(spec, stripes.data, callbacks, stop.get_token()).end == FitEnd::interrupted);
+  CHECK(same_bits(fit(spec, stripes.data).network, whole.network));
+
+  // Another window is another training.
+  spec.conv[1].kernel = {3, 1};
+  try {
+    (void)fit(spec, stripes.data);
+    FAIL("no error");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::conflict);
+  }
+  // Convolutions of rows that are no images.
+  Dataset table = stripes.data;
+  table.image = {};
+  CHECK_THROWS_AS(fit(spec, table), Error);
 }
 
 TEST_CASE("a regressor learns a wave with either loss") {

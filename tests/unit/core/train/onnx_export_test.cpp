@@ -117,6 +117,51 @@ TEST_CASE("an exported image model takes bytes and names integer classes as inte
         1e-5);
 }
 
+TEST_CASE("an exported model with convolutions gives the trainer's own probabilities") {
+  TrainingData data;
+  for (int i = 0; i < 1200; ++i)
+    data.pixels.push_back(static_cast<std::uint8_t>(i * i * 37 % 251));
+  data.classes = {"cat", "dog", "owl"};
+  const std::vector<std::int32_t> train = {0, 1, 2, 3};
+  data.features = fit_pixels(data.pixels, {10, 6}, train);
+  ConvLayer plain{.filters = 5, .dropout = 0.3F};
+  ConvLayer pooled{.filters = 4,
+                   .kernel = {3, 2},
+                   .pooling = Pooling::max,
+                   .activation = Activation::gelu,
+                   .batch_norm = true};
+  ConvLayer stepping{.filters = 6,
+                     .kernel = {2, 3},
+                     .stride = {2, 1},
+                     .same = false,
+                     .pooling = Pooling::average,
+                     .pool = {3, 2},
+                     .activation = Activation::tanh};
+  const HiddenLayer dense{7, Activation::relu, true, 0.1F};
+  const TemporaryDirectory folder;
+  for (const NetworkSpec& spec :
+       {NetworkSpec{60, 3, {}, {plain}, {10, 6, 1}},
+        NetworkSpec{60, 3, {dense}, {pooled}, {10, 6, 1}},
+        NetworkSpec{60, 3, {dense}, {plain, stepping}, {10, 6, 1}},
+        NetworkSpec{60, 3, {dense, dense}, {plain, pooled, plain}, {10, 6, 1}}}) {
+    Network network(spec, 5);
+    for (std::size_t i = 0; i < network.values().size(); ++i)
+      network.values()[i] += 0.01F * static_cast<float>(i % 7);
+    for (const LayerView& layer : network.layers()) // has no bias before a normalisation
+      if (layer.batch_norm)
+        std::fill_n(network.values().data() + (layer.bias.data() - network.values().data()),
+                    layer.outputs, 0.0F);
+    for (std::size_t i = 0; i < network.statistics().size(); ++i)
+      network.statistics()[i] += 0.1F * static_cast<float>(i % 5);
+    const auto runtime = load_exported(exported(data, network), folder.path());
+    CHECK(runtime->signature().inputs.at(0).shape == model::Shape{-1, 10, 6});
+    const auto outputs = runtime->infer(image_tensors(data, 0, 20), {});
+    CHECK(largest_difference(own_predictions(data, network, 0, 20),
+                             outputs[1].tensor.as<float>()) <= 1e-5);
+    CHECK(onnx_bytes(exported(data, network)) == onnx_bytes(exported(data, network)));
+  }
+}
+
 TEST_CASE("the signature that the trainer reports is the one that a runtime reads") {
   const Sample sample(true);
   const Network network = some_network(sample.data, {});

@@ -6,6 +6,7 @@
 #include "core/train/ranks.hpp"
 #include "kernels/collective/socket.hpp"
 #include "kernels/philox.hpp"
+#include "tests/unit/core/train/stripes.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -167,6 +168,32 @@ TEST_CASE("ranks learn what one learns alone, up to rounding") {
   CHECK(ranks[0].events.size() == 6);
   CHECK(ranks[1].events.empty());
   CHECK_FALSE(ranks[1].result.test);
+}
+
+TEST_CASE("ranks learn convolutions as one does alone, up to rounding") {
+  const Stripes stripes(250);
+  FitSpec spec = small_spec();
+  spec.conv = {{.filters = 4, .pooling = Pooling::max},
+               {.filters = 6, .pooling = Pooling::average, .activation = Activation::tanh}};
+  spec.optimizer.kind = OptimizerKind::sgd;
+  spec.optimizer.learning_rate = 0.02F;
+  spec.epochs = 2;
+  Dataset data = stripes.data;
+  data.validation = {};
+  const FitResult alone = fit(spec, data);
+  const auto ranks = fit_together(3, spec, data);
+  for (const Rank& rank : ranks) {
+    REQUIRE(rank.error == "");
+    check_close(alone.network, rank.result.network, 2e-5F);
+    CHECK(same_bits(rank.result.network, ranks[0].result.network));
+  }
+  // With normalisation and dropout: not the same as one, but the same on all, each time.
+  spec.conv[0].batch_norm = true;
+  spec.conv[1].dropout = 0.2F;
+  const auto first = fit_together(2, spec, data);
+  REQUIRE(first[0].error == "");
+  CHECK(same_bits(first[1].result.network, first[0].result.network));
+  CHECK(same_bits(fit_together(2, spec, data)[1].result.network, first[0].result.network));
 }
 
 TEST_CASE("a batch smaller than the number of ranks leaves some without rows") {

@@ -1,6 +1,6 @@
 // The ring with 2 to 4 ranks: exact sums, one order, and what is said when a rank dies, stalls,
 // talks nonsense, or is none of ours.
-#include "kernels/collective/collective.hpp"
+#include "kernels/collective/ring.hpp"
 #include "kernels/collective/siphash.hpp"
 #include "kernels/collective/socket.hpp"
 
@@ -128,6 +128,15 @@ int reduce_for_ever(Collective& ring) {
   for (;;) {
     ring.start({}, data.data(), static_cast<std::int64_t>(data.size()), 0.5F);
     ring.wait({});
+  }
+}
+
+// As a collective does whose work is on GPUs: nothing is under way in the ring itself.
+int expect_for_ever(Collective& ring) {
+  dynamic_cast<HostRing&>(ring).expect(true);
+  for (;;) {
+    ring.settle({});
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
 }
 
@@ -288,6 +297,30 @@ TEST_CASE("a rank that stops answering is named by all others") {
   for (int rank = 0; rank < size; ++rank)
     if (rank != kVictim)
       CHECK(ranks.said(rank) == "rank=1 rank 1 was lost: nothing was heard of it for 1 s");
+}
+
+TEST_CASE(
+    "a rank that is killed or stops answering is named while only others' work waits for it") {
+  constexpr int kVictim = 1;
+  const int signal = GENERATE(SIGKILL, SIGSTOP);
+  RankProcesses ranks(3, expect_for_ever, 1.0);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  ranks.signal(kVictim, signal);
+  for (const int rank : {0, 2})
+    CHECK(ranks.said(rank).find("rank=1 rank 1 was lost: ") == 0);
+}
+
+TEST_CASE("ranks that expect something of each other do so for longer than a silence") {
+  require_good(on_ranks(
+      3,
+      [&](Collective& ring) {
+        auto& host = dynamic_cast<HostRing&>(ring);
+        host.expect(true);
+        std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+        host.expect(false);
+        ring.barrier();
+      },
+      [](CollectiveOptions& options) { options.silence_seconds = 0.4; }));
 }
 
 TEST_CASE("a stranger cannot join, and holds nobody up") {

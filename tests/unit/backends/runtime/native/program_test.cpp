@@ -50,6 +50,53 @@ void check_same_results(const std::string& bytes, std::initializer_list<std::int
     CHECK(have[i] == Approx(want[i]).margin(1e-5));
 }
 
+// How a layer normalisation is written where it is no operator.
+struct Parts {
+  std::int64_t axis = -1;
+  float exponent = 2.0F;
+  bool product = false; // the square as a product
+  bool bias = true;
+  std::int64_t scales = 6;
+  const char* divided = "d";
+  const char* subtracted = "x";
+  int opset = 17;
+};
+
+ModelBuilder normalization(const Parts& parts) {
+  ModelBuilder b(parts.opset);
+  b.input("x", {-1, 6});
+  b.floats("two", {1}, {parts.exponent});
+  b.floats("epsilon", {}, {1e-3F});
+  b.floats("gamma", {parts.scales}, numbers(static_cast<std::size_t>(parts.scales), 2.0F));
+  b.floats("beta", {6}, numbers(6, 0.7F));
+  b.integers("axes", {parts.axis});
+  const auto mean = [&](const char* x, const char* y) {
+    auto& node = b.node("ReduceMean", {x}, {y});
+    if (parts.opset >= 18) {
+      node.add_input("axes");
+      return;
+    }
+    auto& axes = *node.add_attribute();
+    axes.set_name("axes");
+    axes.set_type(onnx::AttributeProto::INTS);
+    axes.add_ints(parts.axis);
+  };
+  mean("x", "mean");
+  b.node("Sub", {parts.subtracted, "mean"}, {"d"});
+  if (parts.product)
+    b.node("Mul", {"d", "d"}, {"squares"});
+  else
+    b.node("Pow", {"d", "two"}, {"squares"});
+  mean("squares", "variance");
+  b.node("Add", {"variance", "epsilon"}, {"sum"});
+  b.node("Sqrt", {"sum"}, {"deviation"});
+  b.node("Div", {parts.divided, "deviation"}, {"n"});
+  b.node("Mul", {"n", "gamma"}, {parts.bias ? "scaled" : "y"});
+  if (parts.bias) b.node("Add", {"beta", "scaled"}, {"y"});
+  b.output("y", {-1, 6});
+  return b;
+}
+
 } // namespace
 
 TEST_CASE("bias and GELU go into the product before them", "[native]") {
@@ -124,6 +171,30 @@ TEST_CASE("batch normalisation goes into a Gemm of either layout", "[native]") {
     b.output("y", {-1, 3});
     check_same_results(b.bytes(), {6, 4}, {"Gemm+tanh"});
   }
+}
+
+TEST_CASE("a layer normalisation that is written in parts becomes one step", "[native]") {
+  const Names one{"LayerNormalization"};
+  check_same_results(normalization({}).bytes(), {5, 6}, one);
+  check_same_results(normalization({.product = true}).bytes(), {5, 6}, one);
+  check_same_results(normalization({.bias = false}).bytes(), {5, 6}, one);
+  check_same_results(normalization({.opset = 18}).bytes(), {5, 6}, one);
+}
+
+TEST_CASE("what only looks like a layer normalisation stays as it is", "[native]") {
+  for (const Parts& parts :
+       {Parts{.axis = 0}, Parts{.exponent = 4.0F}, Parts{.scales = 1}, Parts{.divided = "x"},
+        Parts{.axis = 0, .opset = 18}, Parts{.subtracted = "beta"}}) {
+    const Program program(normalization(parts).bytes(), device());
+    CHECK(program.step_count() > 5);
+    const Names names = program.step_names();
+    CHECK(std::find(names.begin(), names.end(), "LayerNormalization") == names.end());
+  }
+  ModelBuilder shown = normalization({}); // what is between is asked for too
+  shown.output("n", {-1, 6});
+  check_same_results(
+      shown.bytes(), {5, 6},
+      {"ReduceMean", "Sub", "Pow", "ReduceMean", "Add", "Sqrt", "Div", "Mul", "Add"});
 }
 
 TEST_CASE("what depends on constants alone is computed at load", "[native]") {
