@@ -1,6 +1,7 @@
 // Models on an accelerator give what they give on the CPU, whichever steps run where, and however
 // often they are called. Runs on the CUDA device's own code, emulated.
 #include "core/base/fs.hpp"
+#include "kernels/check/emulate/control.hpp"
 #include "tests/conformance/accelerator_models.hpp"
 
 #include <catch2/catch.hpp>
@@ -14,11 +15,6 @@
 using namespace mlp;
 using namespace mlp::native;
 using namespace mlp::native::test;
-
-namespace emulate {
-unsigned long allocations() noexcept;
-unsigned long copies() noexcept;
-} // namespace emulate
 
 TEST_CASE("elementwise neighbours become one step between products", "[accelerator]") {
   const std::string bytes = gated_network().bytes();

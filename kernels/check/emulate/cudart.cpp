@@ -1,44 +1,83 @@
-// As much of the CUDA runtime as the CUDA device uses, over host memory. Work is done at once, or
-// is recorded while a stream is captured. Fresh memory is filled with NaN.
+// As much of the CUDA runtime as the CUDA device uses, over host memory. Work is done when the
+// schedule says, or is recorded while a stream is captured. Fresh memory is filled with NaN.
 #include "kernels/check/emulate/emulate.hpp"
+#include "kernels/check/emulate/schedule.hpp"
 #include "kernels/check/emulate/watch.hpp"
 #include "kernels/device.hpp"
 
 #include <atomic>
 #include <cstdlib>
+#include <map>
+#include <mutex>
 #include <vector>
 
+using Work = std::vector<std::function<void()>>;
+
 struct CUstream_st {
+  std::shared_ptr<emulate::Queue> queue = emulate::make_queue();
   bool capturing = false;
-  std::vector<std::function<void()>> recorded;
+  Work recorded;
 };
-struct CUevent_st {};
+struct CUevent_st {
+  emulate::Mark last; // recorded
+};
 struct CUgraph_st {
-  std::vector<std::function<void()>> work;
+  Work work;
 };
 struct CUgraphExec_st {
-  std::vector<std::function<void()>> work;
+  std::shared_ptr<const Work> work;
 };
-
-namespace emulate {
-
-void submit(cudaStream_t stream, std::function<void()> work) {
-  if (stream != nullptr && stream->capturing)
-    stream->recorded.push_back(std::move(work));
-  else
-    work();
-}
-
-} // namespace emulate
 
 namespace {
 
 constexpr int kProcessors = 3; // few, so that loops over a grid go round more than once
 std::atomic<unsigned long> allocated{0};
 std::atomic<unsigned long> copied{0};
+std::atomic<unsigned long> launched{0};
+
+// What cudaMalloc has given.
+struct DeviceMemory {
+  std::mutex mutex;
+  std::map<void*, std::size_t> blocks;
+  std::size_t limit = SIZE_MAX, used = 0, most = 0;
+
+  bool take(std::size_t bytes) {
+    const std::lock_guard lock(mutex);
+    if (bytes > limit || used > limit - bytes) return false;
+    used += bytes;
+    most = std::max(most, used);
+    return true;
+  }
+  void keep(void* pointer, std::size_t bytes) {
+    const std::lock_guard lock(mutex);
+    blocks[pointer] = bytes;
+  }
+  void give_back(std::size_t bytes) {
+    const std::lock_guard lock(mutex);
+    used -= bytes;
+  }
+  std::size_t forget(void* pointer) {
+    const std::lock_guard lock(mutex);
+    const auto found = blocks.find(pointer);
+    if (found == blocks.end()) return 0;
+    const std::size_t bytes = found->second;
+    blocks.erase(found);
+    return bytes;
+  }
+};
+DeviceMemory& device_memory() {
+  static DeviceMemory one;
+  return one;
+}
+
+CUstream_st& stream_of(cudaStream_t stream) {
+  static CUstream_st standard;
+  return stream != nullptr ? *stream : standard;
+}
 
 cudaError_t allocate(void** pointer, std::size_t bytes) {
   constexpr std::size_t kAlign = 256;
+  ++allocated;
   const std::size_t size = (bytes + kAlign - 1) / kAlign * kAlign;
   *pointer = size < bytes ? nullptr : std::aligned_alloc(kAlign, size);
   if (*pointer == nullptr) return cudaErrorMemoryAllocation;
@@ -57,11 +96,37 @@ cudaError_t release(void* pointer) {
 
 namespace emulate {
 
+void submit(cudaStream_t stream, std::function<void()> work) {
+  CUstream_st& s = stream_of(stream);
+  if (s.capturing)
+    s.recorded.push_back(std::move(work));
+  else
+    put(s.queue, std::move(work));
+}
+
 unsigned long allocations() noexcept {
   return allocated;
 }
 unsigned long copies() noexcept {
   return copied;
+}
+unsigned long graph_launches() noexcept {
+  return launched;
+}
+
+void limit_memory(std::size_t bytes) noexcept {
+  DeviceMemory& memory = device_memory();
+  const std::lock_guard lock(memory.mutex);
+  memory.limit = bytes;
+  memory.most = memory.used;
+}
+std::size_t memory_in_use() noexcept {
+  const std::lock_guard lock(device_memory().mutex);
+  return device_memory().used;
+}
+std::size_t most_memory_used() noexcept {
+  const std::lock_guard lock(device_memory().mutex);
+  return device_memory().most;
 }
 
 } // namespace emulate
@@ -81,13 +146,22 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
   return cudaSuccess;
 }
 cudaError_t cudaDeviceSynchronize() {
+  emulate::finish_all();
   return cudaSuccess;
 }
 cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
-  ++allocated;
-  return allocate(pointer, bytes);
+  DeviceMemory& memory = device_memory();
+  if (!memory.take(bytes)) return cudaErrorMemoryAllocation;
+  const cudaError_t status = allocate(pointer, bytes);
+  if (status == cudaSuccess)
+    memory.keep(*pointer, bytes);
+  else
+    memory.give_back(bytes);
+  return status;
 }
 cudaError_t cudaFree(void* pointer) {
+  emulate::finish_all();
+  device_memory().give_back(device_memory().forget(pointer));
   return release(pointer);
 }
 cudaError_t cudaHostAlloc(void** pointer, std::size_t bytes, unsigned) {
@@ -97,6 +171,7 @@ cudaError_t cudaFreeHost(void* pointer) {
   return release(pointer);
 }
 cudaError_t cudaMemset(void* pointer, int value, std::size_t bytes) {
+  emulate::finish_all();
   std::memset(pointer, value, bytes);
   return cudaSuccess;
 }
@@ -117,11 +192,15 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  emulate::finish(emulate::mark(stream->queue));
   delete stream;
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  return stream != nullptr && stream->capturing ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
+  const CUstream_st& s = stream_of(stream);
+  if (s.capturing) return cudaErrorStreamCaptureUnsupported;
+  emulate::finish(emulate::mark(s.queue));
+  return cudaSuccess;
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   *event = new CUevent_st;
@@ -131,13 +210,21 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   delete event;
   return cudaSuccess;
 }
-cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) {
+// Recordings of several streams are not emulated.
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  const CUstream_st& s = stream_of(stream);
+  if (s.capturing) return cudaErrorStreamCaptureUnsupported;
+  event->last = emulate::mark(s.queue);
   return cudaSuccess;
 }
-cudaError_t cudaEventSynchronize(cudaEvent_t) {
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  emulate::finish(event->last);
   return cudaSuccess;
 }
-cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) {
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  const CUstream_st& s = stream_of(stream);
+  if (s.capturing) return cudaErrorStreamCaptureUnsupported;
+  emulate::wait_on(s.queue, event->last);
   return cudaSuccess;
 }
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
@@ -152,7 +239,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
                                  unsigned long long) {
-  *executable = new CUgraphExec_st{graph->work};
+  *executable = new CUgraphExec_st{std::make_shared<const Work>(graph->work)};
   return cudaSuccess;
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
@@ -163,9 +250,12 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
   delete executable;
   return cudaSuccess;
 }
-cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t) {
-  for (const auto& work : executable->work)
-    work();
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  ++launched;
+  emulate::submit(stream, [all = executable->work] {
+    for (const auto& work : *all)
+      work();
+  });
   return cudaSuccess;
 }
 } // extern "C"

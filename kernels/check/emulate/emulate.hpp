@@ -35,12 +35,8 @@ namespace emulate {
 
 inline constexpr int kWarp = 32;
 
-// Runs work on a stream: now, or when a graph that it is recorded into is launched.
+// Queues work on a stream, or records it into the graph that the stream is captured into.
 void submit(cudaStream_t stream, std::function<void()> work);
-// Calls of cudaMalloc in this process.
-unsigned long allocations() noexcept;
-// Copies by cudaMemcpyAsync that have been done.
-unsigned long copies() noexcept;
 // run(data) once for every thread of the grid; `data`, of `bytes`, is what it is launched with, and
 // is copied. Ends the process where the GPU would refuse the grid, or where threads wait for one
 // another for ever.
