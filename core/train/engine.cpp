@@ -115,6 +115,11 @@ void Engine::add_layer(const LayerView& view, float dropout, bool last) {
   layer.batch_norm = view.batch_norm;
   layer.dropout = dropout;
   layer.activation = on_device(view.activation);
+  // Bias and rectifier are then the product's own. The backward pass has no such fusion: cuBLASLt's
+  // (DRELU_BGRAD) reads a mask of bits that the forward product would have to write, in rows padded
+  // to 128 of them, and not for all sizes; our epilogue_backward is one pass over dy.
+  layer.fused = view.conv == nullptr && !layer.batch_norm && !(dropout > 0.0F) &&
+                (view.activation == Activation::none || view.activation == Activation::relu);
   if (view.conv != nullptr) {
     layer.conv = true;
     layer.pooled = view.conv->pooling != Pooling::none;
@@ -209,8 +214,7 @@ Engine::LayerPlans Engine::plan_layer(const Layer& layer, std::int64_t rows) {
   if (!layer.batch_norm) infer.activation = layer.activation;
   plans.infer = plan(infer);
   if (!training_) return plans;
-  forward.bias = layer.last;
-  plans.forward = plan(forward);
+  if (!layer.fused) plans.forward = plan(forward);
   plans.weight = plan({.m = layer.outputs, .n = layer.inputs, .k = rows, .transpose_a = true});
   plans.data = plan({.m = rows, .n = layer.inputs, .k = layer.outputs});
   return plans;

@@ -85,6 +85,7 @@ class Engine {
     std::int64_t inputs = 0, outputs = 0;
     LayerOffsets at;
     bool last = false, batch_norm = false;
+    bool fused = false; // the product gives the layer's output, in training too
     float dropout = 0.0F;
     kernels::Activation activation = kernels::Activation::none;
     // Dense or convolution's output; its normalised form (else the same); after activation, and
@@ -101,7 +102,8 @@ class Engine {
     std::vector<kernels::Buffer> owned;
   };
   struct LayerPlans {
-    std::unique_ptr<kernels::MatmulPlan> infer, forward, weight, data; // dense
+    // Dense; `forward` is null where `infer` does for training too.
+    std::unique_ptr<kernels::MatmulPlan> infer, forward, weight, data;
     std::unique_ptr<kernels::ConvTrainingPlan> conv;
   };
   using Plans = std::vector<LayerPlans>;

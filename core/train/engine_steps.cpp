@@ -117,9 +117,10 @@ const float* Engine::forward(std::size_t i, std::int64_t rows, const LayerPlans&
   if (layer.conv)
     plan.conv->forward(stream_, x, values + layer.at.weight, layer.z, workspace_.data());
   else
-    plan.forward->run(stream_, x, values + layer.at.weight, values + layer.at.bias, layer.z,
-                      workspace_.data());
-  if (layer.last) return layer.z;
+    (layer.fused ? plan.infer : plan.forward)
+        ->run(stream_, x, values + layer.at.weight, values + layer.at.bias, layer.z,
+              workspace_.data());
+  if (layer.fused) return layer.y;
   if (layer.batch_norm)
     device_.batch_norm(stream_,
                        {.rows = rows * layer.positions,

@@ -13,7 +13,7 @@ using kernels::Buffer;
 using kernels::LossStats;
 
 DeviceData::DeviceData(kernels::Device& device, const Dataset& data, std::int64_t max_rows,
-                       kernels::Stream stream)
+                       std::size_t reserve, kernels::Stream stream)
     : device_(device), stream_(stream), outputs_(data.outputs) {
   const bool pixels = !data.pixels.empty();
   input_ = {.rows = 0,
@@ -28,13 +28,9 @@ DeviceData::DeviceData(kernels::Device& device, const Dataset& data, std::int64_
   targets_ = static_cast<const float*>(place(data.targets.data(), data.targets.size_bytes()));
   const void* rows = pixels ? static_cast<const void*>(data.pixels.data()) : data.features.data();
   const std::size_t bytes = pixels ? data.pixels.size_bytes() : data.features.size_bytes();
-  try {
-    source_ = place(rows, bytes);
-  } catch (const kernels::Error& error) {
-    if (error.kind() != kernels::ErrorKind::out_of_memory) throw;
-    source_ = rows;
-    open_slots(max_rows);
-  }
+  if (bytes != 0 && !device_.reads_host_memory() && hold(rows, bytes, reserve)) return;
+  source_ = rows;
+  if (!device_.reads_host_memory()) open_slots(max_rows);
 }
 
 DeviceData::~DeviceData() {
@@ -69,6 +65,20 @@ const void* DeviceData::place(const void* data, std::size_t bytes) {
   copies_.emplace_back(device_, bytes);
   device_.copy_in(stream_, copies_.back().data(), data, bytes);
   return copies_.back().data();
+}
+
+bool DeviceData::hold(const void* rows, std::size_t bytes, std::size_t reserve) {
+  try {
+    Buffer copy(device_, bytes);
+    static_cast<void>(Buffer(device_, reserve)); // there is room: free again at once
+    copies_.push_back(std::move(copy));
+  } catch (const kernels::Error& error) {
+    if (error.kind() != kernels::ErrorKind::out_of_memory) throw;
+    return false;
+  }
+  device_.copy_in(stream_, copies_.back().data(), rows, bytes);
+  source_ = copies_.back().data();
+  return true;
 }
 
 RowOrder DeviceData::place(std::span<const std::int32_t> rows, Buffer& buffer) const {
@@ -159,12 +169,11 @@ class Residuals {
 
 Metrics evaluate(kernels::Device& device, Engine& engine, DeviceData& resident,
                  const Engine::LossSpec& loss, const Dataset& data,
-                 std::span<const std::int32_t> rows, std::int64_t batch) {
+                 std::span<const std::int32_t> rows, std::int64_t batch, Buffer& held) {
   Metrics metrics;
   if (rows.empty()) return metrics;
   const kernels::Stream stream = engine.stream();
   const bool classifier = loss.kind == Loss::cross_entropy;
-  Buffer held;
   const RowOrder order = resident.place(rows, held);
   Residuals residuals(data, classifier ? std::span<const std::int32_t>() : rows);
   std::vector<float> outputs;
@@ -205,14 +214,19 @@ Metrics evaluate(kernels::Device& device, const Network& network, const FitSpec&
     const std::int64_t batch =
         std::min(rows_at_once(network.spec()), static_cast<std::int64_t>(rows.size()));
     Engine engine(device, network, batch, false);
-    DeviceData resident(device, data, batch);
+    engine.prepare(batch);
+    if (const auto rest = static_cast<std::int64_t>(rows.size()) % batch; rest != 0)
+      engine.prepare(rest);
     Buffer weights;
     if (!spec.class_weights.empty()) {
       weights = Buffer(device, spec.class_weights.size() * sizeof(float));
       device.copy_in({}, weights.data(), spec.class_weights.data(), weights.bytes());
     }
     const Engine::LossSpec loss{spec.loss, spec.huber_delta, weights.as<float>()};
-    return evaluate(device, engine, resident, loss, data, rows, batch);
+    Buffer held;
+    if (!device.reads_host_memory()) held = Buffer(device, rows.size_bytes());
+    DeviceData resident(device, data, batch, spec.gpu_reserve);
+    return evaluate(device, engine, resident, loss, data, rows, batch, held);
   });
 }
 

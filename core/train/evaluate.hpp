@@ -17,9 +17,10 @@ struct RowOrder {
 // an Engine. The Dataset has to live as long as this, the engine not.
 class DeviceData {
  public:
-  // Batches of at most max_rows rows, all queued on `stream`.
+  // Batches of at most max_rows rows, all queued on `stream`. Made after all else that is
+  // allocated, so that what is left decides; a copy leaves `reserve` bytes of it.
   DeviceData(kernels::Device& device, const Dataset& data, std::int64_t max_rows,
-             kernels::Stream stream = {});
+             std::size_t reserve, kernels::Stream stream = {});
   ~DeviceData();
   DeviceData(const DeviceData&) = delete;
   DeviceData& operator=(const DeviceData&) = delete;
@@ -42,6 +43,8 @@ class DeviceData {
   };
 
   const void* place(const void* data, std::size_t bytes);
+  // Copies the rows to the device; false if there is no room for them and the reserve.
+  bool hold(const void* rows, std::size_t bytes, std::size_t reserve);
   void open_slots(std::int64_t max_rows);
   void close_slots() noexcept;
   void send(Engine& engine, std::int64_t rows, const std::int32_t* order);
@@ -52,7 +55,7 @@ class DeviceData {
   kernels::GatherSpec input_;
   std::int64_t outputs_;
   std::size_t row_bytes_ = 0;
-  const void* source_;
+  const void* source_ = nullptr;
   Slot slots_[2];
   std::size_t turn_ = 0;
   const float *mean_, *scale_;
@@ -61,9 +64,11 @@ class DeviceData {
 };
 
 // Forward passes over `rows` in batches of the engine's capacity or less; adds nothing that stays
-// in engine.stats(). Throws kernels::Error.
+// in engine.stats(). `held` has the rows' numbers on the device, and grows if it is too small.
+// Throws kernels::Error.
 [[nodiscard]] Metrics evaluate(kernels::Device& device, Engine& engine, DeviceData& resident,
                                const Engine::LossSpec& loss, const Dataset& data,
-                               std::span<const std::int32_t> rows, std::int64_t batch);
+                               std::span<const std::int32_t> rows, std::int64_t batch,
+                               kernels::Buffer& held);
 
 } // namespace mlp::train

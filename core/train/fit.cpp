@@ -64,8 +64,7 @@ class Fit {
         count_(static_cast<std::int64_t>(data.train.size())), batch_(std::min(spec.batch, count_)),
         steps_per_epoch_((count_ + batch_ - 1) / batch_),
         most_rows_(std::max(batch_, evaluation_batch())),
-        engine_(*device_, network_, most_rows_, true, stream_),
-        resident_(*device_, data, most_rows_, stream_) {
+        engine_(*device_, network_, most_rows_, true, stream_) {
     loss_ = {spec.loss, spec.huber_delta, nullptr};
     if (!spec.class_weights.empty()) {
       class_weights_ = Buffer(*device_, spec.class_weights.size() * sizeof(float));
@@ -76,6 +75,9 @@ class Fit {
     for (const std::int64_t rows : {batch_, count_ % batch_})
       if (const Share share = ranks_.share(rows); share.rows > 0) engine_.prepare(share.rows);
     prepare_evaluation();
+    if (!device_->reads_host_memory())
+      order_buffer_ = Buffer(*device_, data.train.size() * sizeof(std::int32_t));
+    resident_.emplace(*device_, data, most_rows_, spec.gpu_reserve, stream_); // the last of all
     at_.stopping.patience = spec.patience;
     at_.stopping.min_delta = spec.min_delta;
   }
@@ -109,6 +111,9 @@ class Fit {
       if (count >= batch) engine_.prepare(batch);
       if (count % batch != 0) engine_.prepare(count % batch);
     }
+    if (!device_->reads_host_memory() && largest_set() > 0)
+      evaluation_order_ =
+          Buffer(*device_, static_cast<std::size_t>(largest_set()) * sizeof(std::int32_t));
   }
   std::int64_t evaluation_batch() const noexcept {
     return std::clamp<std::int64_t>(largest_set(), 1, rows_at_once(network_.spec()));
@@ -181,7 +186,7 @@ class Fit {
   // False if it was stopped.
   bool run_epoch() {
     shuffle(at_.epoch);
-    row_order_ = resident_.place(order_, order_buffer_);
+    row_order_ = resident_->place(order_, order_buffer_);
     const auto start = Clock::now();
     const std::int64_t first_sample = at_.samples;
     last_tick_ = start;
@@ -263,7 +268,7 @@ class Fit {
 
   // A full batch of a training without others: recorded the second time, and replayed from then on.
   void full_step(std::int64_t first) {
-    const bool apart = resident_.streams();
+    const bool apart = resident_->streams();
     if (apart) gather(batch_, first);
     const auto body = [&] {
       if (!apart) gather(batch_, first);
@@ -277,7 +282,7 @@ class Fit {
   }
 
   void gather(std::int64_t rows, std::int64_t first) {
-    resident_.gather(engine_, rows, row_order_, first, engine_.state());
+    resident_->gather(engine_, rows, row_order_, first, engine_.state());
   }
   void compute(std::int64_t rows) {
     engine_.backpropagate(rows, loss_);
@@ -376,7 +381,8 @@ class Fit {
   }
 
   Metrics metrics(std::span<const std::int32_t> rows) {
-    return evaluate(*device_, engine_, resident_, loss_, data_, rows, evaluation_batch());
+    return evaluate(*device_, engine_, *resident_, loss_, data_, rows, evaluation_batch(),
+                    evaluation_order_);
   }
 
   // Fisher and Yates's shuffle; the order of an epoch does not depend on those before it.
@@ -448,9 +454,9 @@ class Fit {
   Network network_; // on the host; the engine's is the one that is trained
   std::int64_t count_, batch_, steps_per_epoch_, most_rows_;
   Engine engine_;
-  DeviceData resident_;
   Engine::LossSpec loss_;
-  Buffer class_weights_, order_buffer_;
+  Buffer class_weights_, order_buffer_, evaluation_order_;
+  std::optional<DeviceData> resident_;
   std::vector<std::int32_t> order_; // of this epoch
   RowOrder row_order_;              // the same
   std::unique_ptr<kernels::Graph> graph_;

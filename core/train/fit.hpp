@@ -5,6 +5,7 @@
 #include "core/train/network.hpp"
 #include "core/train/optimizer.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -55,6 +56,10 @@ struct FitSpec {
   int threads = 0;                // <= 0: as many as this process may use
   int gpu = -1;                   // CUDA's number of the GPU to train on; -1: the CPU
   kernels::Precision precision{}; // of products on a GPU; f32
+  // Bytes of the GPU's memory that the data set leaves free for what comes after it: the recorded
+  // step, and the code that libraries load on need. Data that do not fit so are sent batch by
+  // batch.
+  std::size_t gpu_reserve = std::size_t{256} << 20;
   // Training with others, or null: the caller's, alive during fit(). See fit().
   kernels::Collective* collective = nullptr;
 

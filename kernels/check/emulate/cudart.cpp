@@ -45,12 +45,12 @@ struct DeviceMemory {
     const std::lock_guard lock(mutex);
     if (bytes > limit || used > limit - bytes) return false;
     used += bytes;
-    most = std::max(most, used);
     return true;
   }
   void keep(void* pointer, std::size_t bytes) {
     const std::lock_guard lock(mutex);
     blocks[pointer] = bytes;
+    most = std::max(most, used);
   }
   void give_back(std::size_t bytes) {
     const std::lock_guard lock(mutex);
