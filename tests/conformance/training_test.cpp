@@ -419,12 +419,30 @@ TEST_CASE("data that would just fit on the GPU leave room for what comes after t
   FitSpec spec = dense_spec();
   spec.hidden = {{16, Activation::relu}};
   spec.epochs = 1;
+  spec.gpu = 0;
   const std::size_t data = table.data.features.size_bytes();
   emulate::limit_memory(SIZE_MAX);
   REQUIRE(emulate::memory_in_use() == 0);
   const FitResult free = run(spec, table.data, true).result;
   const std::size_t resident = emulate::most_memory_used(); // with the reserve
-  emulate::limit_memory(data);                              // not with anything beside them
+
+  // What is taken behind the data, out of the reserve, does not grow with the rows.
+  const auto behind = [&spec](const Dataset& rows) {
+    std::size_t in_use = 0;
+    FitCallbacks callbacks;
+    callbacks.on_epoch = [&](const EpochReport&) { in_use = emulate::memory_in_use(); };
+    emulate::limit_memory(SIZE_MAX);
+    static_cast<void>(fit(spec, rows, callbacks));
+    return in_use + spec.gpu_reserve - emulate::most_memory_used();
+  };
+  Dataset fewer = table.data;
+  fewer.train = fewer.train.first(100);
+  fewer.validation = fewer.validation.first(20);
+  fewer.test = fewer.test.first(20);
+  CHECK(behind(table.data) == behind(fewer));
+  CHECK(behind(fewer) < kSmallReserve);
+
+  emulate::limit_memory(data); // not with anything beside them
   check_same_bits(run(spec, table.data, true).result.network, free.network);
   const std::size_t streamed = emulate::most_memory_used();
   REQUIRE(streamed < data);

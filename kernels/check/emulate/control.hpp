@@ -5,14 +5,14 @@
 
 namespace emulate {
 
-// In this process so far: calls of cudaMalloc and cudaHostAlloc; copies by cudaMemcpyAsync that
-// have been done; graphs that were launched.
+// In this process so far: calls of cudaMalloc and cudaHostAlloc, and graphs that were made; copies
+// by cudaMemcpyAsync that have been done; graphs that were launched.
 unsigned long allocations() noexcept;
 unsigned long copies() noexcept;
 unsigned long graph_launches() noexcept;
 
-// The GPU's memory: cudaMalloc fails beyond `bytes` (SIZE_MAX at first). What is in use, and the
-// most since the limit was set.
+// The GPU's memory: cudaMalloc and graphs fail beyond `bytes` (SIZE_MAX at first). What is in use,
+// and the most since the limit was set.
 void limit_memory(std::size_t bytes) noexcept;
 std::size_t memory_in_use() noexcept;
 std::size_t most_memory_used() noexcept;

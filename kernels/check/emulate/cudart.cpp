@@ -30,12 +30,13 @@ struct CUgraphExec_st {
 
 namespace {
 
-constexpr int kProcessors = 3; // few, so that loops over a grid go round more than once
+constexpr std::size_t kGraphNode = 1024; // bytes that an operation of a graph takes
+constexpr int kProcessors = 3;           // few, so that loops over a grid go round more than once
 std::atomic<unsigned long> allocated{0};
 std::atomic<unsigned long> copied{0};
 std::atomic<unsigned long> launched{0};
 
-// What cudaMalloc has given.
+// What cudaMalloc and graphs have taken.
 struct DeviceMemory {
   std::mutex mutex;
   std::map<void*, std::size_t> blocks;
@@ -239,7 +240,11 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
                                  unsigned long long) {
+  const std::size_t bytes = kGraphNode * graph->work.size();
+  ++allocated;
+  if (!device_memory().take(bytes)) return cudaErrorMemoryAllocation;
   *executable = new CUgraphExec_st{std::make_shared<const Work>(graph->work)};
+  device_memory().keep(*executable, bytes);
   return cudaSuccess;
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
@@ -247,6 +252,7 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
   return cudaSuccess;
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+  device_memory().give_back(device_memory().forget(executable));
   delete executable;
   return cudaSuccess;
 }
