@@ -4,15 +4,20 @@
 #include "kernels/check/emulate/watch.hpp"
 #include "kernels/device.hpp"
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
+#include <mutex>
 #include <vector>
 
 struct CUstream_st {
   bool capturing = false;
   std::vector<std::function<void()>> recorded;
 };
-struct CUevent_st {};
+struct CUevent_st {
+  std::chrono::steady_clock::time_point recorded;
+};
 struct CUgraph_st {
   std::vector<std::function<void()>> work;
 };
@@ -36,6 +41,19 @@ namespace {
 constexpr int kProcessors = 3; // few, so that loops over a grid go round more than once
 std::atomic<unsigned long> allocated{0};
 std::atomic<unsigned long> copied{0};
+
+// What cudaMalloc has given.
+struct Blocks {
+  std::mutex mutex;
+  std::vector<std::span<std::byte>> all;
+  std::size_t memory = std::size_t{16} << 30;
+};
+Blocks& given() {
+  static Blocks one;
+  return one;
+}
+
+std::function<void()> wait_hook; // set while nothing runs
 
 cudaError_t allocate(void** pointer, std::size_t bytes) {
   constexpr std::size_t kAlign = 256;
@@ -64,6 +82,18 @@ unsigned long copies() noexcept {
   return copied;
 }
 
+std::vector<std::span<std::byte>> blocks() {
+  const std::lock_guard lock(given().mutex);
+  return given().all;
+}
+void set_memory(std::size_t bytes) {
+  const std::lock_guard lock(given().mutex);
+  given().memory = bytes;
+}
+void at_wait(std::function<void()> hook) {
+  wait_hook = std::move(hook);
+}
+
 } // namespace emulate
 
 extern "C" {
@@ -85,10 +115,39 @@ cudaError_t cudaDeviceSynchronize() {
 }
 cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
   ++allocated;
-  return allocate(pointer, bytes);
+  const cudaError_t status = allocate(pointer, bytes);
+  if (status != cudaSuccess) return status;
+  const std::lock_guard lock(given().mutex);
+  given().all.emplace_back(static_cast<std::byte*>(*pointer), bytes);
+  return status;
 }
 cudaError_t cudaFree(void* pointer) {
+  {
+    const std::lock_guard lock(given().mutex);
+    std::erase_if(given().all, [&](const auto& block) { return block.data() == pointer; });
+  }
   return release(pointer);
+}
+cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+  const std::lock_guard lock(given().mutex);
+  *total = *free = given().memory;
+  for (const auto& block : given().all)
+    *free -= std::min(*free, block.size());
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceGetPCIBusId(char*, int, int) {
+  return cudaErrorInvalidDevice; // is on no bus
+}
+cudaError_t cudaDeviceCanAccessPeer(int* can, int, int) {
+  *can = 1;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceEnablePeerAccess(int, unsigned) {
+  return cudaSuccess;
+}
+cudaError_t cudaMemcpyPeerAsync(void* to, int, const void* from, int, std::size_t bytes,
+                                cudaStream_t stream) {
+  return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream);
 }
 cudaError_t cudaHostAlloc(void** pointer, std::size_t bytes, unsigned) {
   return allocate(pointer, bytes);
@@ -121,7 +180,9 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  return stream != nullptr && stream->capturing ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
+  if (stream != nullptr && stream->capturing) return cudaErrorStreamCaptureUnsupported;
+  if (wait_hook) wait_hook();
+  return cudaSuccess;
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   *event = new CUevent_st;
@@ -131,7 +192,12 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   delete event;
   return cudaSuccess;
 }
-cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) {
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
+  event->recorded = std::chrono::steady_clock::now();
+  return cudaSuccess;
+}
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
+  *milliseconds = std::chrono::duration<float, std::milli>(end->recorded - begin->recorded).count();
   return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t) {

@@ -13,7 +13,9 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <span>
 #include <type_traits>
+#include <vector>
 
 #define MLP_EMULATE_CUDA 1
 #undef __global__
@@ -41,6 +43,12 @@ void submit(cudaStream_t stream, std::function<void()> work);
 unsigned long allocations() noexcept;
 // Copies by cudaMemcpyAsync that have been done.
 unsigned long copies() noexcept;
+// Memory of cudaMalloc that is there, in the order in which it was allocated.
+std::vector<std::span<std::byte>> blocks();
+// What cudaMemGetInfo() tells of: so many bytes, of which blocks() are taken.
+void set_memory(std::size_t bytes);
+// Called whenever a stream is waited for, its work done: a place for faults. Null: nothing.
+void at_wait(std::function<void()> hook);
 // run(data) once for every thread of the grid; `data`, of `bytes`, is what it is launched with, and
 // is copied. Ends the process where the GPU would refuse the grid, or where threads wait for one
 // another for ever.
@@ -108,6 +116,13 @@ __attribute__((no_sanitize("thread"), noinline)) inline int atomicExch(int* poin
   emulate::atomic(pointer, sizeof *pointer);
   const int old = *pointer;
   *pointer = value;
+  return old;
+}
+__attribute__((no_sanitize("thread"), noinline)) inline unsigned long long
+atomicAdd(unsigned long long* pointer, unsigned long long value) {
+  emulate::atomic(pointer, sizeof *pointer);
+  const unsigned long long old = *pointer;
+  *pointer = old + value;
   return old;
 }
 template <class T>
