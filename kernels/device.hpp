@@ -249,6 +249,16 @@ struct TakeSpec {
   DType index = DType::i64; // or i32
 };
 
+// dst[outer, depth, inner]: `on` where the index of [outer, inner] is that place of `depth`, `off`
+// elsewhere. A negative index counts from the end; one outside of [-depth, depth) gives `off`
+// alone.
+struct OneHotSpec {
+  std::int64_t outer = 1, depth = 0, inner = 1;
+  DType index = DType::i64;      // or i32
+  std::size_t element = 4;       // bytes: 1, 2, 4 or 8
+  std::uint64_t off = 0, on = 1; // the bits of such an element
+};
+
 // What becomes of no element at all: 0 for sums and norms, NaN for the mean, 1 for the product, an
 // infinity for largest and smallest. A NaN stays one.
 enum class Reduce : std::uint8_t {
@@ -345,6 +355,7 @@ class Device {
   virtual void copy(Stream stream, const CopySpec& spec, const void* from, void* to) = 0;
   virtual void take(Stream stream, const TakeSpec& spec, const void* source, const void* indices,
                     void* dst, std::int32_t* fault) = 0;
+  virtual void one_hot(Stream stream, const OneHotSpec& spec, const void* indices, void* dst) = 0;
   // x[outer, count, inner] -> y[outer, inner]; x needs no alignment. Sums are taken in double.
   virtual void reduce(Stream stream, const ReduceSpec& spec, const float* x, float* y) = 0;
   // y = (x - mean) / sqrt(variance + epsilon) * gamma + beta, with mean and variance over the

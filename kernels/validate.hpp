@@ -235,6 +235,17 @@ inline std::int64_t check(const TakeSpec& s) {
 }
 
 // The elements of the result.
+inline std::int64_t check(const OneHotSpec& s) {
+  if (s.index != DType::i32 && s.index != DType::i64)
+    throw Error(ErrorKind::unsupported,
+                std::string("a one-hot of indices of type ") + name_of(s.index) + " is not done");
+  if (s.element != 1 && s.element != 2 && s.element != 4 && s.element != 8)
+    invalid("a one-hot has elements of " + std::to_string(s.element) + " bytes");
+  elements("a one-hot's indices", {s.outer, s.inner});
+  return elements("a one-hot", {s.outer, s.depth, s.inner});
+}
+
+// The elements of the result.
 inline std::int64_t check(const ReduceSpec& s) {
   if (s.kind > Reduce::log_sum) invalid("an unknown reduction");
   elements("a reduction", {s.outer, s.count, s.inner});

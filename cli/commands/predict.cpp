@@ -78,6 +78,10 @@ void run(Session& session) {
   const std::string file = input_of(arguments);
   const ChosenModel chosen = choose_model(session);
   const auto runtime = load_model(session, chosen, serving_threads(session));
+  // In a script it would be said again with each file.
+  if (const std::string_view reason = runtime->cpu_reason();
+      !reason.empty() && (output.options().verbose || ::isatty(STDERR_FILENO) == 1))
+    output.status(fmt::format("the model runs on the CPU: {}", reason));
   const model::Signature& signature = runtime->signature();
   if (signature.inputs.empty())
     throw Error(ErrorKind::config, fmt::format("model '{}' takes no input", chosen.name));

@@ -80,6 +80,8 @@ void run(Session& session) {
 
   const std::string url = server.url();
   const std::string_view device = runtime->device();
+  if (const std::string_view reason = runtime->cpu_reason(); !reason.empty())
+    session.output().status(fmt::format("the model runs on the CPU: {}", reason));
   session.output().status(fmt::format("serving {} version {} {}{}at {} (Ctrl-C stops)", model.name,
                                       model.version, device == "cpu" ? "" : "on ",
                                       device == "cpu" ? "" : fmt::format("{} ", device), url));

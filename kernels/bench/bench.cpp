@@ -321,6 +321,12 @@ class Bench {
     epilogue("relu, dropout", Activation::relu, 0.3F);
     epilogue("gelu", Activation::gelu, 0.0F);
     epilogue("tanh", Activation::tanh, 0.0F);
+    for (const auto& [name, kind] :
+         {std::pair{"relu", Activation::relu}, {"gelu", Activation::gelu}})
+      move(std::string("activation backward ") + name, 3 * kBytes, [&, kind = kind] {
+        device_->activation_backward(stream_, kind, kRows * kCols, x.as<float>(), dy.as<float>(),
+                                     y.as<float>());
+      });
     const BatchNormSpec s{.rows = kRows, .cols = kCols};
     move("batch norm", 2 * kBytes, [&] {
       device_->batch_norm(stream_, s, x.as<float>(), column(0), column(1), column(2), column(3),
@@ -329,6 +335,12 @@ class Bench {
     move("batch norm backward", 3 * kBytes, [&] {
       device_->batch_norm_backward(stream_, s, x.as<float>(), column(0), column(4), column(5),
                                    dy.as<float>(), y.as<float>(), column(2), column(3));
+    });
+    constexpr std::int64_t kImages = 16, kChannels = 32; // running_var is one by now
+    move("batch norm inference", 2 * kBytes, [&] {
+      device_->batch_norm_inference(stream_, kImages, kChannels,
+                                    kRows * kCols / (kImages * kChannels), 1e-5F, x.as<float>(),
+                                    column(0), column(1), column(2), column(3), y.as<float>());
     });
     move("sum over rows", kBytes,
          [&] { device_->sum_rows(stream_, kRows, kCols, x.as<float>(), column(0)); });
@@ -448,12 +460,21 @@ class Bench {
                                        stats);
       });
     }
+    for (const std::int64_t classes : {10, 1000}) {
+      const Buffer x = floats(kRows * classes);
+      const Buffer y = floats(kRows * classes);
+      move("softmax " + std::to_string(classes), 2 * kRows * classes * 4,
+           [&] { device_->softmax(stream_, kRows, classes, x.as<float>(), y.as<float>()); });
+    }
     const Buffer p = floats(kRows * 100);
     const Buffer t = floats(kRows * 100);
     const Buffer g = floats(kRows * 100);
     move("squared error", kRows * 1200, [&] {
       device_->squared_error(stream_, kRows, 100, p.as<float>(), t.as<float>(), g.as<float>(),
                              stats);
+    });
+    move("huber", kRows * 1200, [&] {
+      device_->huber(stream_, kRows, 100, 0.5F, p.as<float>(), t.as<float>(), g.as<float>(), stats);
     });
   }
 
@@ -496,6 +517,15 @@ class Bench {
           {.rows = kRows, .cols = kCols, .source = DType::u8, .affine = true, .per_column = false},
           nullptr, pixels.data(), rows.as<std::int32_t>(), mean.as<float>(), scale.as<float>(),
           batch.data());
+    });
+    constexpr std::int64_t kLabels = 65'536, kDepth = 100;
+    std::vector<std::int64_t> labels(kLabels);
+    for (std::int64_t& label : labels)
+      label = static_cast<std::int64_t>(random.below(kDepth));
+    const Buffer indices = upload(labels);
+    const Buffer hot = floats(kLabels * kDepth);
+    move("one-hot of 100", kLabels * (8 + kDepth * 4), [&] {
+      device_->one_hot(stream_, {.outer = kLabels, .depth = kDepth}, indices.data(), hot.data());
     });
   }
 

@@ -101,6 +101,7 @@ void check_activation(Device& device, Report& report);
 void check_elementwise(Device& device, Report& report);
 void check_typed(Device& device, Report& report);
 void check_layout(Device& device, Report& report);
+void check_one_hot(Device& device, Report& report);
 void check_reduce(Device& device, Report& report);
 void check_epilogue(Device& device, Report& report);
 void check_batch_norm(Device& device, Report& report);

@@ -96,6 +96,7 @@ int run(const char* name, Device& device, Device& second) {
   check_elementwise(device, report);
   check_typed(device, report);
   check_layout(device, report);
+  check_one_hot(device, report);
   check_reduce(device, report);
   check_epilogue(device, report);
   check_batch_norm(device, report);

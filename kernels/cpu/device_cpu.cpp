@@ -97,6 +97,9 @@ class CpuDevice final : public Device {
     if (fault == nullptr) invalid("taking needs a place for a fault");
     if (check(s) != 0) cpu::take(pool_, s, source, indices, dst, fault);
   }
+  void one_hot(Stream, const OneHotSpec& s, const void* indices, void* dst) override {
+    if (check(s) != 0) cpu::one_hot(pool_, s, indices, dst);
+  }
   void reduce(Stream, const ReduceSpec& s, const float* x, float* y) override {
     if (check(s) != 0) cpu::reduce(pool_, s, x, y);
   }

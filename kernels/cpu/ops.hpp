@@ -29,6 +29,7 @@ void elementwise(ThreadPool& pool, const ElementwiseSpec& spec, const void* cons
 void copy(ThreadPool& pool, const CopySpec& spec, const void* from, void* to);
 void take(ThreadPool& pool, const TakeSpec& spec, const void* source, const void* indices,
           void* dst, std::int32_t* fault);
+void one_hot(ThreadPool& pool, const OneHotSpec& spec, const void* indices, void* dst);
 void reduce(ThreadPool& pool, const ReduceSpec& spec, const float* x, float* y);
 void layer_norm(ThreadPool& pool, std::int64_t rows, std::int64_t cols, float epsilon,
                 const float* x, const float* gamma, const float* beta, float* y);

@@ -245,6 +245,9 @@ class CudaDevice final : public Device {
     if (fault == nullptr) invalid("taking needs a place for a fault");
     if (check(s) != 0) cuda::take(queue(stream), s, source, indices, dst, fault);
   }
+  void one_hot(Stream stream, const OneHotSpec& s, const void* indices, void* dst) override {
+    if (check(s) != 0) cuda::one_hot(queue(stream), s, indices, dst);
+  }
   void reduce(Stream stream, const ReduceSpec& s, const float* x, float* y) override {
     if (check(s) != 0) cuda::reduce(queue(stream), s, x, y);
   }

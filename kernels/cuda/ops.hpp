@@ -31,6 +31,7 @@ void elementwise(const Queue& q, const ElementwiseSpec& spec, const void* const*
 void copy(const Queue& q, const CopySpec& spec, const void* from, void* to);
 void take(const Queue& q, const TakeSpec& spec, const void* source, const void* indices, void* dst,
           std::int32_t* fault);
+void one_hot(const Queue& q, const OneHotSpec& spec, const void* indices, void* dst);
 void reduce(const Queue& q, const ReduceSpec& spec, const float* x, float* y);
 void layer_norm(const Queue& q, std::int64_t rows, std::int64_t cols, float epsilon, const float* x,
                 const float* gamma, const float* beta, float* y);

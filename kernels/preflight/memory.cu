@@ -1,4 +1,5 @@
 // Memory of a GPU: how fast it is (copy, triad), and whether it keeps what is written (pattern).
+#include "kernels/cuda/launch.cuh"
 #include "kernels/preflight/timing.hpp"
 
 #include <cuda_bf16.h>
@@ -9,7 +10,7 @@ namespace mlp::kernels::preflight {
 
 namespace {
 
-constexpr int threads = 256;
+constexpr int threads = cuda::kBlock;
 constexpr int vectors =
     4; // of 16 bytes a thread: enough loads in flight to fill the memory's queue
 constexpr std::size_t span = std::size_t{threads} * vectors; // vectors of one block
@@ -111,6 +112,13 @@ unsigned loop_blocks(std::size_t size) {
   return static_cast<unsigned>(std::min<std::size_t>((size + threads - 1) / threads, 8192));
 }
 
+template <class Kernel, class... Arguments>
+void launch(const char* what, Kernel* kernel, unsigned blocks, cudaStream_t stream,
+            Arguments... arguments) {
+  const cuda::Queue queue{.stream = stream, .scratch = {}};
+  cuda::launch(what, kernel, dim3(blocks), queue, arguments...);
+}
+
 constexpr std::size_t gib = std::size_t{1} << 30;
 
 struct Chunk {
@@ -155,11 +163,11 @@ void pass(const OwnStream& stream, const std::vector<Chunk>& chunks, unsigned lo
       auto* data = static_cast<unsigned long long*>(chunk.memory.data());
       const std::size_t size = chunk.bytes / sizeof(unsigned long long);
       if (write)
-        write_kernel<<<loop_blocks(size), threads, 0, stream.get()>>>(data, size, first, flip);
+        launch("test memory", write_kernel, loop_blocks(size), stream.get(), data, size, first,
+               flip);
       else
-        verify_kernel<<<loop_blocks(size), threads, 0, stream.get()>>>(data, size, first, flip,
-                                                                       mismatches);
-      cuda::check_launch("test memory");
+        launch("test memory", verify_kernel, loop_blocks(size), stream.get(), data, size, first,
+               flip, mismatches);
       first += size;
     }
     stream.wait();
@@ -169,25 +177,22 @@ void pass(const OwnStream& stream, const std::vector<Chunk>& chunks, unsigned lo
 } // namespace
 
 void fill_random_f32(cudaStream_t stream, float* data, std::size_t size, std::uint32_t seed) {
-  random_kernel<<<loop_blocks(size), threads, 0, stream>>>(data, size, seed);
-  cuda::check_launch("fill with random numbers");
+  launch("fill with random numbers", random_kernel<float>, loop_blocks(size), stream, data, size,
+         seed);
 }
 
 void fill_random_bf16(cudaStream_t stream, void* data, std::size_t size, std::uint32_t seed) {
-  random_kernel<<<loop_blocks(size), threads, 0, stream>>>(static_cast<__nv_bfloat16*>(data), size,
-                                                           seed);
-  cuda::check_launch("fill with random numbers");
+  launch("fill with random numbers", random_kernel<__nv_bfloat16>, loop_blocks(size), stream,
+         static_cast<__nv_bfloat16*>(data), size, seed);
 }
 
 void fill_f32(cudaStream_t stream, float* data, std::size_t size, float value) {
-  fill_kernel<<<loop_blocks(size), threads, 0, stream>>>(data, size, value);
-  cuda::check_launch("fill with a number");
+  launch("fill with a number", fill_kernel, loop_blocks(size), stream, data, size, value);
 }
 
 void count_other_f32(cudaStream_t stream, const float* data, std::size_t size, float value,
                      unsigned long long* count) {
-  count_kernel<<<loop_blocks(size), threads, 0, stream>>>(data, size, value, count);
-  cuda::check_launch("count wrong sums");
+  launch("count wrong sums", count_kernel, loop_blocks(size), stream, data, size, value, count);
 }
 
 Rate memory_copy(int gpu, const Budget& budget) {
@@ -197,9 +202,8 @@ Rate memory_copy(int gpu, const Budget& budget) {
   const OwnStream stream;
   fill_random_f32(stream.get(), static_cast<float*>(from.data()), bytes / sizeof(float), 1);
   return time_on(stream, budget, 2 * std::uint64_t{bytes}, [&] {
-    copy_kernel<<<blocks_of(bytes), threads, 0, stream.get()>>>(
-        static_cast<const uint4*>(from.data()), static_cast<uint4*>(to.data()));
-    cuda::check_launch("copy");
+    launch("copy", copy_kernel, blocks_of(bytes), stream.get(),
+           static_cast<const uint4*>(from.data()), static_cast<uint4*>(to.data()));
   });
 }
 
@@ -211,10 +215,9 @@ Rate memory_triad(int gpu, const Budget& budget) {
   fill_random_f32(stream.get(), static_cast<float*>(b.data()), bytes / sizeof(float), 2);
   fill_random_f32(stream.get(), static_cast<float*>(c.data()), bytes / sizeof(float), 3);
   return time_on(stream, budget, 3 * std::uint64_t{bytes}, [&] {
-    triad_kernel<<<blocks_of(bytes), threads, 0, stream.get()>>>(
-        static_cast<const float4*>(b.data()), static_cast<const float4*>(c.data()), 0.5F,
-        static_cast<float4*>(a.data()));
-    cuda::check_launch("triad");
+    launch("triad", triad_kernel, blocks_of(bytes), stream.get(),
+           static_cast<const float4*>(b.data()), static_cast<const float4*>(c.data()), 0.5F,
+           static_cast<float4*>(a.data()));
   });
 }
 

@@ -120,13 +120,19 @@ inline std::size_t free_memory() {
   return free;
 }
 
+inline constexpr std::size_t mib = std::size_t{1} << 20;
+#if defined(MLP_EMULATE_CUDA)
+inline constexpr std::size_t least_buffer = mib; // has no caches, and takes its time
+#else
+inline constexpr std::size_t least_buffer = 64 * mib;
+#endif
+
 // A buffer of at most `wanted` bytes of which `count` fit in nine tenths of the free memory; a
-// multiple of 1 MiB. Error(out_of_memory) below 64 MiB.
+// multiple of 1 MiB. Error(out_of_memory) below least_buffer.
 inline std::size_t buffer_bytes(std::size_t wanted, std::size_t count) {
-  constexpr std::size_t mib = std::size_t{1} << 20;
   const std::size_t room = free_memory() / 10 * 9 / count;
   const std::size_t bytes = std::min(wanted, room) / mib * mib;
-  if (bytes < 64 * mib)
+  if (bytes < least_buffer)
     throw Error(ErrorKind::out_of_memory, "too little free GPU memory to measure",
                 "end the processes that hold it: mlp gpu ls --processes");
   return bytes;

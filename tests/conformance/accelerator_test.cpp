@@ -96,6 +96,156 @@ TEST_CASE("an index out of range is an error on the accelerator too", "[accelera
   }
 }
 
+namespace {
+
+// Two columns of categories beside one of numbers, joined as the built-in trainer's models do it.
+ModelBuilder table_network() {
+  ModelBuilder b;
+  b.input("number", {-1, 1});
+  b.floats("mean", {1, 1}, {0.25F});
+  b.node("Sub", {"number", "mean"}, {"centred"});
+  b.floats("off_on", {2}, {0.0F, 1.0F});
+  b.integers("axes", {1});
+  for (const std::string name : {"colour", "size"}) {
+    const std::string depth = name + "/depth", hot = name + "/one_hot", flat = name + "/flat";
+    b.input(name, {-1, 1}, onnx::TensorProto::INT64);
+    b.integers(depth, {name == "size" ? 3 : 7}).clear_dims();
+    ModelBuilder::attribute(
+        b.node("OneHot", {name.c_str(), depth.c_str(), "off_on"}, {hot.c_str()}), "axis", -1);
+    b.node("Squeeze", {hot.c_str(), "axes"}, {flat.c_str()});
+  }
+  ModelBuilder::attribute(b.node("Concat", {"centred", "colour/flat", "size/flat"}, {"features"}),
+                          "axis", 1);
+  b.floats("w", {4, 11}, numbers(44));
+  ModelBuilder::attribute(b.node("Gemm", {"features", "w"}, {"logits"}), "transB", 1);
+  ModelBuilder::attribute(b.node("Softmax", {"logits"}, {"y"}), "axis", 1);
+  b.output("y", {-1, 4});
+  return b;
+}
+
+std::vector<float> run_table(Program::Context& context, std::int64_t rows, std::int64_t seed) {
+  std::vector<Value> inputs{context.memory().allocate(Type::f32, Dims{rows, 1})};
+  for (int column = 0; column < 2; ++column)
+    inputs.push_back(context.memory().allocate(Type::i64, Dims{rows, 1}));
+  for (std::int64_t i = 0; i < rows; ++i) {
+    inputs[0].data<float>()[i] = static_cast<float>((i + seed) % 5) * 0.3F;
+    inputs[1].data<std::int64_t>()[i] = (i * 3 + seed) % 9 - 1; // from the end, and no category
+    inputs[2].data<std::int64_t>()[i] = (i + seed) % 3;
+  }
+  const auto y = context.run(inputs)[0].elements<float>();
+  std::vector<float> copy(y.begin(), y.end());
+  context.clear();
+  return copy;
+}
+
+// OneHot of `indices` alone, where a node for the accelerator follows it.
+struct HotModel {
+  int index = onnx::TensorProto::INT64, value = onnx::TensorProto::FLOAT;
+  std::int64_t axis = -1;
+};
+std::string one_hot(const HotModel& model) {
+  ModelBuilder b(19);
+  b.input("x", {-1, 3}, model.index);
+  b.integers("depth", {4});
+  auto& values = *b.graph().add_initializer();
+  values.set_name("values");
+  values.set_data_type(model.value);
+  values.add_dims(2);
+  for (const char* text : {"5", "9"}) {
+    if (model.value == onnx::TensorProto::STRING)
+      values.add_string_data(text);
+    else if (model.value == onnx::TensorProto::FLOAT)
+      values.add_float_data(std::stof(text));
+    else if (model.value == onnx::TensorProto::INT64)
+      values.add_int64_data(std::stol(text));
+    else
+      values.add_int32_data(std::stoi(text));
+  }
+  ModelBuilder::attribute(b.node("OneHot", {"x", "depth", "values"}, {"hot"}), "axis", model.axis);
+  if (model.value == onnx::TensorProto::STRING) {
+    b.output("hot", {-1, -1, -1}, model.value);
+    return b.bytes();
+  }
+  b.node("Transpose", {"hot"}, {"y"});
+  b.output("y", {-1, -1, -1}, model.value);
+  return b.bytes();
+}
+
+} // namespace
+
+TEST_CASE("a table's categories become one-hot on the accelerator alone", "[accelerator]") {
+  const std::string bytes = table_network().bytes();
+  const Program on_cpu(bytes, host());
+  const Program on_gpu(bytes, host(), {}, true, &gpu());
+  for (const Place place : on_gpu.step_places())
+    CHECK(place != Place::host);
+  Program::Context reference(on_cpu);
+  Program::Context context(on_gpu);
+  std::uint64_t calls = 0;
+  for (const std::int64_t rows : {1, 16, 41}) {
+    for (int call = 0; call < 5; ++call)
+      check_same(run_table(context, rows, call), run_table(reference, rows, call));
+    calls += 3;
+  }
+  CHECK(context.replays() == calls);
+}
+
+TEST_CASE("one-hot on the accelerator is ONNX's for each type and axis", "[accelerator]") {
+  using Proto = onnx::TensorProto;
+  const std::vector<std::int64_t> indices = {0, 3, -1, -4, 4, -5};
+  const auto check = [&](const HotModel& model, bool there) {
+    INFO("indices " << model.index << ", values " << model.value << ", axis " << model.axis);
+    const std::string bytes = one_hot(model);
+    const Program program(bytes, host(), {}, true, &gpu());
+    CHECK((program.step_places()[0] == Place::moves) == there);
+    Program::Context context(program);
+    std::vector<Value> inputs{context.memory().allocate(*type_from_onnx(model.index), Dims{2, 3})};
+    for (std::size_t i = 0; i < indices.size(); ++i) {
+      if (model.index == Proto::INT64)
+        inputs[0].data<std::int64_t>()[i] = indices[i];
+      else if (model.index == Proto::INT32)
+        inputs[0].data<std::int32_t>()[i] = static_cast<std::int32_t>(indices[i]);
+      else
+        inputs[0].data<float>()[i] = static_cast<float>(indices[i]);
+    }
+    const Value y = context.run(inputs)[0];
+    // The new axis of the shape [2, 3]; Transpose turns all axes round, but texts have none.
+    const std::size_t axis = model.axis < 0 ? 2 : static_cast<std::size_t>(model.axis);
+    const bool turned = model.value != Proto::STRING;
+    Dims dims{2, 3};
+    dims.insert(axis, 4);
+    Dims want = dims;
+    if (turned) std::reverse(want.begin(), want.end());
+    REQUIRE(y.dims == want);
+    for (std::int64_t at = 0; at < 24; ++at) {
+      std::int64_t place[3] = {at / (dims[1] * dims[2]), at / dims[2] % dims[1], at % dims[2]};
+      const std::int64_t there_at =
+          turned ? (place[2] * dims[1] + place[1]) * dims[0] + place[0] : at;
+      const std::int64_t category = place[axis];
+      const std::int64_t row = place[axis == 0 ? 1 : 0]; // of the indices
+      const std::int64_t column = place[axis == 2 ? 1 : 2];
+      const std::int64_t index = indices[static_cast<std::size_t>(row * 3 + column)];
+      const bool hot = index == category || index == category - 4;
+      const auto number = static_cast<std::size_t>(there_at);
+      if (model.value == Proto::STRING)
+        CHECK(y.elements<std::string>()[number] == (hot ? "9" : "5"));
+      else if (model.value == Proto::FLOAT)
+        CHECK(y.elements<float>()[number] == (hot ? 9.0F : 5.0F));
+      else if (model.value == Proto::INT64)
+        CHECK(y.elements<std::int64_t>()[number] == (hot ? 9 : 5));
+      else
+        CHECK(y.elements<std::uint8_t>()[number] == (hot ? 9 : 5));
+    }
+    context.clear();
+  };
+  for (const std::int64_t axis : {-1, 0, 1})
+    for (const int value : {Proto::FLOAT, Proto::INT64, Proto::UINT8})
+      for (const int index : {Proto::INT32, Proto::INT64})
+        check({index, value, axis}, true);
+  check({Proto::FLOAT, Proto::FLOAT, 1}, false); // what is no integer stays on the host
+  check({Proto::INT64, Proto::STRING, -1}, false);
+}
+
 TEST_CASE("a result that two nodes or the caller read is not fused away", "[accelerator]") {
   ModelBuilder b;
   b.input("x", {-1, 4});

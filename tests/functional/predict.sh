@@ -116,6 +116,22 @@ contains "$err" "hint: "
 if [ "$(mlp gpu ls --json | jq '.gpus | length')" = 0 ]; then
   expect_exit 7 species rows.csv --device cuda
   no_device
+  # Where none was asked for, the CPU does it; a person is told why, a script is not.
+  said="the model runs on the CPU: "
+  expect_exit 0 species rows.csv
+  lacks "$err" "$said"
+  expect_exit 0 species rows.csv -v
+  equals "$out" "$expected"
+  reason=$(grep -F "$said" <<<"$err") || fail "no '$said' in: $err"
+  case "$reason" in
+    "$said"*"NVIDIA driver"* | "$said"*"mlp was built without CUDA"*) ;;
+    *) fail "$reason" ;;
+  esac
+  expect_exit 0 species rows.csv -v --device cpu
+  lacks "$err" "$said"
+  if command -v script >/dev/null; then
+    contains "$(script -qec "'$MLP' predict --file '$MODELS/species.onnx' rows.csv" /dev/null)" "$reason"
+  fi
 fi
 
 # A million rows, in no more memory than a few.

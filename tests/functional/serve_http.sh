@@ -140,6 +140,19 @@ sleep 0.3
 if sort codes.* | uniq -c | grep -Ev ' (200 0|000 7)$'; then fail "a request was cut off"; fi
 grep -q '200 0' codes.1
 
+# Without a GPU, and unless the CPU was asked for, one line says why the CPU does it.
+if [ "$(mlp gpu ls --json | jq '.gpus | length')" = 0 ]; then
+  for device in auto cpu; do
+    "$MLP" serve --file "$MODELS/species.onnx" --port 0 --device "$device" 2>said.err &
+    server=$!
+    wait_until 20 grep -q '^serving species version 1 at http' said.err
+    stop
+    count=0
+    [ "$device" = cpu ] || count=1
+    equals "$(grep -c '^the model runs on the CPU: .' said.err)" "$count"
+  done
+fi
+
 # What cannot be served says so.
 expect_exit 4 mlp serve --file nothing.onnx
 contains "$err" "nothing.onnx"

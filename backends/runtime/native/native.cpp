@@ -14,7 +14,9 @@
 #include <charconv>
 #include <condition_variable>
 #include <mutex>
+#include <string>
 #include <thread>
+#include <utility>
 
 namespace mlp::native {
 
@@ -29,13 +31,19 @@ class NativeRuntime final : public serve::Runtime {
       : device_(kernels::make_cpu_device(threads)), accelerator_(std::move(accelerator)),
         program_(bytes, *device_, {}, true, accelerator_.get()) {
     check_types();
-    if (!program_.offloads()) accelerator_.reset(); // strings and trees, say
+    if (accelerator_ != nullptr && !program_.offloads()) { // strings and trees, say
+      accelerator_.reset();
+      cpu_reason_ = "a GPU does none of the model's operators";
+    }
     if (accelerator_ != nullptr) check_libraries();
   }
 
   std::string_view device() const noexcept override {
     return accelerator_ != nullptr ? accelerator_->name() : device_->name();
   }
+
+  std::string_view cpu_reason() const noexcept override { return cpu_reason_; }
+  void set_cpu_reason(std::string reason) { cpu_reason_ = std::move(reason); }
 
   const model::Signature& signature() const noexcept override { return program_.signature(); }
 
@@ -172,6 +180,7 @@ class NativeRuntime final : public serve::Runtime {
   std::unique_ptr<kernels::Device> device_;
   std::unique_ptr<kernels::Device> accelerator_; // null: none
   Program program_;
+  std::string cpu_reason_;
   mutable std::mutex mutex_;
   mutable std::condition_variable given_back_;
   mutable int lent_ = 0;
@@ -200,14 +209,18 @@ std::unique_ptr<NativeRuntime> make_runtime(std::string_view bytes,
   if (options.device != "auto")
     return std::make_unique<NativeRuntime>(bytes, options.threads,
                                            open_accelerator(options.device));
-  if (kernels::cuda_status().devices > 0) {
+  kernels::CudaStatus status = kernels::cuda_status();
+  if (status.devices > 0) {
     try {
       return std::make_unique<NativeRuntime>(bytes, options.threads, open_accelerator("cuda"));
     } catch (const kernels::Error& error) {
       log_warning(fmt::format("the model runs on the CPU: {}", error.what()));
+      status.reason.clear(); // is told
     }
   }
-  return std::make_unique<NativeRuntime>(bytes, options.threads, nullptr);
+  auto runtime = std::make_unique<NativeRuntime>(bytes, options.threads, nullptr);
+  runtime->set_cpu_reason(std::move(status.reason));
+  return runtime;
 }
 
 bool is_onnx_file(const fs::path& path) {

@@ -2,12 +2,16 @@
 #include "backends/runtime/native/families.hpp"
 #include "backends/runtime/native/numbers.hpp"
 #include "core/base/error.hpp"
+#include "kernels/device.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <memory>
+#include <string>
+#include <type_traits>
 
 namespace mlp::native {
 
@@ -85,35 +89,61 @@ Kernel make_range(const NodeSpec& spec) {
   return run_range;
 }
 
+// The bits of an element in the low bytes of a word.
+std::uint64_t bits_of(const Value& values, std::size_t i) {
+  std::uint64_t bits = 0;
+  visit_width(values.type, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    if constexpr (std::is_integral_v<T>) bits = values.data<T>()[i];
+  });
+  return bits;
+}
+
+// Texts, which no device takes.
+void one_hot_of_texts(const Value& indices, const Value& values, const kernels::OneHotSpec& spec,
+                      Value& out) {
+  std::fill_n(out.data<std::string>(), out.count, values.data<std::string>()[0]);
+  for (std::int64_t i = 0; i < indices.count; ++i) {
+    std::int64_t index = indices.data<std::int64_t>()[i];
+    if (index < -spec.depth || index >= spec.depth) continue;
+    if (index < 0) index += spec.depth;
+    out.data<std::string>()[(i / spec.inner * spec.depth + index) * spec.inner + i % spec.inner] =
+        values.data<std::string>()[1];
+  }
+}
+
 // indices [..] -> [.., depth, ..] with `values` = {off, on}. An index in [-depth, 0) counts from
-// the end; any other outside of [0, depth) gives off only.
-void run_one_hot(Call& call, std::int64_t axis_attribute) {
-  const Value indices = cast_numbers(call.in(0), Type::i64, call.memory());
+// the end; any other outside of [0, depth) gives off only. Depth and values are on the host.
+void run_one_hot(kernels::Device& device, Call& call, std::int64_t axis_attribute) {
   const auto depth = convert<std::int64_t>(read_number(call.in(1), "the depth"));
   const Value& values = call.in(2);
   if (values.count != 2) throw Error(ErrorKind::failed, "values are not two");
   if (depth < 0) throw Error(ErrorKind::failed, fmt::format("the depth is {}", depth));
+  const bool there = call.on_accelerator(); // then indices are integers, see Moves::indices
+  if (there && values.type == Type::string) refuse_type(values.type);
+  const Value indices = there ? call.in(0) : cast_numbers(call.in(0), Type::i64, call.memory());
   const std::size_t axis = resolve_axis(axis_attribute, indices.dims.size() + 1);
   Dims dims = indices.dims;
   dims.insert(axis, depth);
   Value& out = call.out(0, values.type, dims);
   if (out.count == 0) return;
-  const std::int64_t inner = dims.product(axis + 1, dims.size());
-  visit_width(values.type, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    std::fill_n(out.data<T>(), out.count, values.data<T>()[0]);
-    for (std::int64_t i = 0; i < indices.count; ++i) {
-      std::int64_t index = indices.data<std::int64_t>()[i];
-      if (index < -depth || index >= depth) continue;
-      if (index < 0) index += depth;
-      out.data<T>()[(i / inner * depth + index) * inner + i % inner] = values.data<T>()[1];
-    }
-  });
+  kernels::OneHotSpec spec{.outer = dims.product(0, axis),
+                           .depth = depth,
+                           .inner = dims.product(axis + 1, dims.size()),
+                           .index = indices.type == Type::i32 ? kernels::DType::i32
+                                                              : kernels::DType::i64};
+  if (values.type == Type::string) return one_hot_of_texts(indices, values, spec, out);
+  spec.element = type_size(values.type);
+  spec.off = bits_of(values, 0);
+  spec.on = bits_of(values, 1);
+  device.one_hot(call.stream(), spec, indices.address, out.address);
 }
 
 Kernel make_one_hot(const NodeSpec& spec) {
   spec.expect_inputs(3, 3);
-  return [axis = spec.integer("axis", -1)](Call& call) { run_one_hot(call, axis); };
+  return [axis = spec.integer("axis", -1), device = &spec.device()](Call& call) {
+    run_one_hot(*device, call, axis);
+  };
 }
 
 Kernel make_eye_like(const NodeSpec& spec) {
@@ -139,7 +169,7 @@ constexpr Operator table[] = {
     {"", "Constant", 1, kNewest, make_constant},
     {"", "ConstantOfShape", 9, kNewest, make_constant_of_shape},
     {"", "Range", 11, kNewest, make_range, Half::via_float},
-    {"", "OneHot", 9, kNewest, make_one_hot},
+    {"", "OneHot", 9, kNewest, make_one_hot, Half::as_is, Place::moves, Moves::indices},
     {"", "EyeLike", 9, kNewest, make_eye_like},
 };
 

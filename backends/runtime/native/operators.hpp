@@ -155,6 +155,7 @@ enum class Moves {
   floats,   // float32 alone
   any,      // all but strings: elements move by their width
   by_index, // the same, and input 1 is int32 or int64
+  indices,  // int32 and int64; the output may be all but strings
 };
 
 struct Operator {

@@ -175,7 +175,8 @@ bool can_move(Type type) {
 bool takes_input(const Operator& op, const Node& node, std::size_t i, const Known& known) {
   const Type type = input_type(node, i, known.types);
   if (op.moves == Moves::floats) return type == Type::f32;
-  if (op.moves == Moves::by_index && i == 1) return type == Type::i64 || type == Type::i32;
+  if (op.moves == Moves::indices || (op.moves == Moves::by_index && i == 1))
+    return type == Type::i64 || type == Type::i32;
   return can_move(type);
 }
 
@@ -237,7 +238,10 @@ Place place_of(const Graph& graph, const Node& node, const Known& known) {
                ? op.place
                : Place::host;
   case Place::moves:
-    return takes_input(op, node, 0, known) && !pads_with_elements(node) ? op.place : Place::host;
+    return takes_input(op, node, 0, known) && can_move(output_type(node, known.types)) &&
+                   !pads_with_elements(node)
+               ? op.place
+               : Place::host;
   case Place::device:
     return takes_all(op, node, known) && one_output(node) && !trains(node) ? op.place : Place::host;
   }

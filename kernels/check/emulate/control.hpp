@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <span>
+#include <vector>
 
 namespace emulate {
 
@@ -16,6 +19,13 @@ unsigned long graph_launches() noexcept;
 void limit_memory(std::size_t bytes) noexcept;
 std::size_t memory_in_use() noexcept;
 std::size_t most_memory_used() noexcept;
+// Memory of cudaMalloc that is there, in the order in which it was allocated.
+std::vector<std::span<std::byte>> blocks();
+// What cudaMemGetInfo() tells of: so many bytes, less those in use.
+void tell_memory(std::size_t bytes);
+
+// Called whenever a stream is waited for, its work done: a place for faults. Null: nothing.
+void at_wait(std::function<void()> hook);
 
 // When work on a stream is done. 0: at once. Else as CUDA allows, drawn by `seed`: some streams run
 // ahead, some stop and go, and some do nothing until somebody waits for them, so that what only a

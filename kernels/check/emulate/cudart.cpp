@@ -5,9 +5,10 @@
 #include "kernels/check/emulate/watch.hpp"
 #include "kernels/device.hpp"
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
-#include <map>
 #include <mutex>
 #include <vector>
 
@@ -19,7 +20,9 @@ struct CUstream_st {
   Work recorded;
 };
 struct CUevent_st {
+  using Time = std::chrono::steady_clock::time_point;
   emulate::Mark last; // recorded
+  std::shared_ptr<Time> time = std::make_shared<Time>();
 };
 struct CUgraph_st {
   Work work;
@@ -39,7 +42,8 @@ std::atomic<unsigned long> launched{0};
 // What cudaMalloc and graphs have taken.
 struct DeviceMemory {
   std::mutex mutex;
-  std::map<void*, std::size_t> blocks;
+  std::vector<std::span<std::byte>> blocks; // in the order in which they were allocated
+  std::size_t told = std::size_t{16} << 30; // what cudaMemGetInfo() tells of
   std::size_t limit = SIZE_MAX, used = 0, most = 0;
 
   bool take(std::size_t bytes) {
@@ -50,7 +54,7 @@ struct DeviceMemory {
   }
   void keep(void* pointer, std::size_t bytes) {
     const std::lock_guard lock(mutex);
-    blocks[pointer] = bytes;
+    blocks.emplace_back(static_cast<std::byte*>(pointer), bytes);
     most = std::max(most, used);
   }
   void give_back(std::size_t bytes) {
@@ -59,9 +63,11 @@ struct DeviceMemory {
   }
   std::size_t forget(void* pointer) {
     const std::lock_guard lock(mutex);
-    const auto found = blocks.find(pointer);
+    const auto found =
+        std::find_if(blocks.begin(), blocks.end(),
+                     [&](const std::span<std::byte> block) { return block.data() == pointer; });
     if (found == blocks.end()) return 0;
-    const std::size_t bytes = found->second;
+    const std::size_t bytes = found->size();
     blocks.erase(found);
     return bytes;
   }
@@ -75,6 +81,8 @@ CUstream_st& stream_of(cudaStream_t stream) {
   static CUstream_st standard;
   return stream != nullptr ? *stream : standard;
 }
+
+std::function<void()> wait_hook; // set while nothing runs
 
 cudaError_t allocate(void** pointer, std::size_t bytes) {
   constexpr std::size_t kAlign = 256;
@@ -130,6 +138,18 @@ std::size_t most_memory_used() noexcept {
   return device_memory().most;
 }
 
+std::vector<std::span<std::byte>> blocks() {
+  const std::lock_guard lock(device_memory().mutex);
+  return device_memory().blocks;
+}
+void tell_memory(std::size_t bytes) {
+  const std::lock_guard lock(device_memory().mutex);
+  device_memory().told = bytes;
+}
+void at_wait(std::function<void()> hook) {
+  wait_hook = std::move(hook);
+}
+
 } // namespace emulate
 
 extern "C" {
@@ -164,6 +184,27 @@ cudaError_t cudaFree(void* pointer) {
   emulate::finish_all();
   device_memory().give_back(device_memory().forget(pointer));
   return release(pointer);
+}
+cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+  DeviceMemory& memory = device_memory();
+  const std::lock_guard lock(memory.mutex);
+  *total = memory.told;
+  *free = memory.told - std::min(memory.told, memory.used);
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceGetPCIBusId(char*, int, int) {
+  return cudaErrorInvalidDevice; // is on no bus
+}
+cudaError_t cudaDeviceCanAccessPeer(int* can, int, int) {
+  *can = 1;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceEnablePeerAccess(int, unsigned) {
+  return cudaSuccess;
+}
+cudaError_t cudaMemcpyPeerAsync(void* to, int, const void* from, int, std::size_t bytes,
+                                cudaStream_t stream) {
+  return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream);
 }
 cudaError_t cudaHostAlloc(void** pointer, std::size_t bytes, unsigned) {
   return allocate(pointer, bytes);
@@ -201,6 +242,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   const CUstream_st& s = stream_of(stream);
   if (s.capturing) return cudaErrorStreamCaptureUnsupported;
   emulate::finish(emulate::mark(s.queue));
+  if (wait_hook) wait_hook();
   return cudaSuccess;
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
@@ -215,7 +257,14 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   const CUstream_st& s = stream_of(stream);
   if (s.capturing) return cudaErrorStreamCaptureUnsupported;
+  emulate::put(s.queue, [time = event->time] { *time = std::chrono::steady_clock::now(); });
   event->last = emulate::mark(s.queue);
+  return cudaSuccess;
+}
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
+  emulate::finish(begin->last);
+  emulate::finish(end->last);
+  *milliseconds = std::chrono::duration<float, std::milli>(*end->time - *begin->time).count();
   return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {

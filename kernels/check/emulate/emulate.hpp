@@ -13,7 +13,9 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <span>
 #include <type_traits>
+#include <vector>
 
 #define MLP_EMULATE_CUDA 1
 #undef __global__
@@ -104,6 +106,13 @@ __attribute__((no_sanitize("thread"), noinline)) inline int atomicExch(int* poin
   emulate::atomic(pointer, sizeof *pointer);
   const int old = *pointer;
   *pointer = value;
+  return old;
+}
+__attribute__((no_sanitize("thread"), noinline)) inline unsigned long long
+atomicAdd(unsigned long long* pointer, unsigned long long value) {
+  emulate::atomic(pointer, sizeof *pointer);
+  const unsigned long long old = *pointer;
+  *pointer = old + value;
   return old;
 }
 template <class T>

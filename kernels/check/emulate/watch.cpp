@@ -358,6 +358,7 @@ void __tsan_vptr_update(void** at, void* value);
 void __tsan_vptr_read(void** at);
 void __tsan_read_range(void* address, unsigned long bytes);
 void __tsan_write_range(void* address, unsigned long bytes);
+int __tsan_atomic32_load(const volatile int* address, int order);
 
 void __tsan_init() {}
 void __tsan_func_entry(void*) {}
@@ -371,5 +372,9 @@ void __tsan_read_range(void* address, unsigned long bytes) {
 void __tsan_write_range(void* address, unsigned long bytes) {
   using namespace emulate::watch;
   if (watching) watch(address, bytes, Kind::write, __builtin_return_address(0));
+}
+// Of launchers, in a std::stop_token; kernels have atomics of their own, see emulate.hpp.
+int __tsan_atomic32_load(const volatile int* address, int) {
+  return __atomic_load_n(address, __ATOMIC_SEQ_CST);
 }
 } // extern "C"
