@@ -4,23 +4,22 @@
 //
 // prints one JSON line an operation. The precision is that of products of f32 operands on a GPU.
 // For a product the limit on a CPU is the rate of fused multiply-adds, measured in registers with
-// as many threads; on a GPU it is the rate of a large square product. For the
-// others it is the bandwidth: the bytes that the operation has to move at least (each input read
-// once, each output written once), against those of a copy that moves as many bytes in the same
-// time; so what fits into a cache is compared with that cache. The best of several repetitions
-// counts on both sides. On a GPU a repetition is a recorded graph of many runs, so that what counts
-// is the GPU's time and not that of queuing.
-#include "kernels/cpu/kernel.hpp"
-#include "kernels/cpu/threads.hpp"
-#include "kernels/device.hpp"
+// as many threads; on a GPU it is the rate of a large square product. For the others it is the
+// bandwidth: the bytes that the operation has to move at least (each input read once, each output
+// written once), against those of a copy (memcpy; on a GPU the driver's) that moves as many bytes
+// in the same time; so what fits into a cache is compared with that cache. The best of several
+// repetitions counts on both sides. On a GPU a repetition is a recorded graph of many runs, so that
+// what counts is the GPU's time and not that of queuing.
+//
+// There, what NVIDIA's library does of the same operation stands beside it, as far as it has one:
+// `peer` is the library and how many of its algorithms were tried, `of_peer` the fastest one's time
+// divided by ours, from the medians of both in turn. `peer_differs`: the results are not the same.
+#include "kernels/bench/rig.hpp"
 #include "kernels/philox.hpp"
 
 #include <algorithm>
-#include <bit>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -28,41 +27,15 @@ namespace mlp::kernels::bench {
 
 namespace {
 
-constexpr std::int64_t kChains = 12; // independent sums: enough for two units of latency four
-constexpr std::int64_t kLanes = 8;
-
-MLP_INLINE void multiply_add_body(std::int64_t rounds, float* sums) {
-  float a[kChains * kLanes];
-  std::memcpy(a, sums, sizeof a);
-  for (std::int64_t r = 0; r < rounds; ++r)
-    for (std::int64_t i = 0; i < kChains * kLanes; ++i)
-      a[i] = a[i] * 0.999F + 0.001F;
-  std::memcpy(sums, a, sizeof a);
-}
-MLP_KERNEL(multiply_add, (std::int64_t rounds, float* sums), (rounds, sums))
-
-class Bench {
+class Bench : Rig {
  public:
-  // gpu: its number, or -1 for the CPU.
-  Bench(int gpu, Precision precision, int threads, int repetitions)
-      : on_gpu_(gpu >= 0), threads_(threads), repetitions_(repetitions), pool_(threads),
-        device_(on_gpu_ ? make_cuda_device(gpu, {.precision = precision})
-                        : make_cpu_device(threads)),
-        stream_(device_->make_stream()) {}
-  Bench(const Bench&) = delete;
-  Bench& operator=(const Bench&) = delete;
-  ~Bench() { device_->release(stream_); }
+  using Rig::Rig;
 
   void run() {
-    peak_ = on_gpu_ ? measure_products(DType::f32) : measure_peak();
-    std::printf("{\"op\": \"limit\", \"device\": \"%s\", \"threads\": %d, \"gflops\": %.1f, "
-                "\"copy_gb_s_1mb\": %.1f, \"copy_gb_s_256mb\": %.1f}\n",
-                device_->name(), threads_, peak_, copy_rate(1 << 20), copy_rate(256 << 20));
-    if (on_gpu_) {
-      const double bf16 = measure_products(DType::bf16);
-      std::printf("{\"op\": \"limit of bf16\", \"gflops\": %.1f}\n", bf16);
-    }
-    matmuls();
+    measure_limits();
+    if (on_gpu_) own_copy();
+    matmuls(DType::f32);
+    if (on_gpu_) matmuls(DType::bf16);
     conv("conv 3x3",
          {.batch = 32,
           .channels = 32,
@@ -75,7 +48,8 @@ class Bench {
     trained("32 to 64 channels", trained_shape(32, 64));
     trained_pooling();
     layers();
-    expressions();
+    expressions("", 4096);
+    if (on_gpu_) expressions("beyond all caches, ", 65'536);
     tensors();
     losses();
     optimizers();
@@ -83,146 +57,60 @@ class Bench {
   }
 
  private:
-  template <class Body>
-  double seconds_of(const Body& body) const {
-    body();
-    device_->synchronize(stream_);
-    constexpr int kRuns = 50; // in a graph
-    const auto graph = device_->capture(stream_, [&] {
-      for (int i = 0; i < kRuns; ++i)
-        body();
+  // Our own copying kernel, beside the driver's copy.
+  void own_copy() {
+    constexpr std::int64_t kCount = std::int64_t{32} << 20;
+    const Buffer from = floats(kCount);
+    const Buffer to = zeros(kCount);
+    move("copy of 128 MiB", 8 * kCount, [&] {
+      device_->activation(stream_, Activation::none, kCount, from.as<float>(), to.as<float>());
     });
-    const double best = best_of([&] {
-      if (graph != nullptr)
-        graph->launch(stream_);
-      else
-        body();
-      device_->synchronize(stream_);
-    });
-    return graph != nullptr ? best / kRuns : best;
-  }
-  // Seconds of body(), the best of all repetitions.
-  template <class Body>
-  double best_of(const Body& body) const {
-    double best = 1e30;
-    for (int i = 0; i < repetitions_; ++i) {
-      const auto start = std::chrono::steady_clock::now();
-      body();
-      best = std::min(
-          best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-    }
-    return best;
   }
 
-  double measure_peak() {
-    constexpr std::int64_t kRounds = 200'000;
-    const double seconds = seconds_of([&] {
-      pool_.run(threads_, [&](int) {
-        float sums[kChains * kLanes] = {};
-        multiply_add(kRounds, sums);
-        volatile float keep = sums[0];
-        static_cast<void>(keep);
-      });
-    });
-    return 2e-9 * static_cast<double>(kRounds * kChains * kLanes * threads_) / seconds;
-  }
-
-  // The rate of a large square product whose operands are of this type, in gflops.
-  double measure_products(DType dtype) const {
-    const std::int64_t n = dtype == DType::f32 ? 4096 : 8192;
-    // Numbers as in a network: zeros take less power, and so run at a higher clock.
-    Buffer a = floats(n * n);
-    if (dtype == DType::bf16) {
-      std::vector<std::uint16_t> halves(static_cast<std::size_t>(n * n));
-      PhiloxSequence random(1, 2);
-      for (std::uint16_t& half : halves)
-        half = static_cast<std::uint16_t>(
-            std::bit_cast<std::uint32_t>(2.0F * random.uniform() - 1.0F) >> 16);
-      a = upload(halves);
-    }
-    const Buffer c(*device_, static_cast<std::size_t>(n * n) * size_of(dtype));
-    const auto plan = device_->plan({.m = n, .n = n, .k = n, .dtype = dtype});
-    const Buffer workspace(*device_, plan->workspace_bytes());
-    const double seconds = seconds_of(
-        [&] { plan->run(stream_, a.data(), a.data(), nullptr, c.data(), workspace.data()); });
-    return 2e-9 * static_cast<double>(n * n * n) / seconds;
-  }
-
-  // GB/s of a copy that reads and writes `bytes` in all.
-  double copy_rate(std::int64_t bytes) {
-    const std::int64_t half = std::max<std::int64_t>(bytes / 2, 64);
-    if (on_gpu_) {
-      const Buffer from = zeros(half / 4);
-      const Buffer to = zeros(half / 4);
-      const double seconds = seconds_of([&] {
-        device_->activation(stream_, Activation::none, half / 4, from.as<float>(), to.as<float>());
-      });
-      return 1e-9 * static_cast<double>(2 * half) / seconds;
-    }
-    std::vector<char> from(static_cast<std::size_t>(half), 1);
-    std::vector<char> to(static_cast<std::size_t>(half));
-    const double seconds = seconds_of([&] {
-      pool_.split(half, 64, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
-        std::memcpy(to.data() + begin, from.data() + begin, static_cast<std::size_t>(end - begin));
-      });
-    });
-    return 1e-9 * static_cast<double>(2 * half) / seconds;
-  }
-
-  template <class Body>
-  void compute(const std::string& name, double operations, const Body& body) {
-    const double seconds = seconds_of(body);
-    const double rate = 1e-9 * operations / seconds;
-    std::printf("{\"op\": \"%s\", \"us\": %.1f, \"gflops\": %.1f, \"of_limit\": %.2f}\n",
-                name.c_str(), seconds * 1e6, rate, rate / peak_);
-  }
-  template <class Body>
-  void move(const std::string& name, std::int64_t bytes, const Body& body) {
-    const double seconds = seconds_of(body);
-    const double rate = 1e-9 * static_cast<double>(bytes) / seconds;
-    std::printf("{\"op\": \"%s\", \"us\": %.1f, \"gb_s\": %.1f, \"of_limit\": %.2f}\n",
-                name.c_str(), seconds * 1e6, rate, rate / copy_rate(bytes));
-  }
-
-  template <class T>
-  Buffer upload(const std::vector<T>& values) const {
-    Buffer buffer(*device_, values.size() * sizeof(T));
-    device_->copy_in(stream_, buffer.data(), values.data(), buffer.bytes());
-    return buffer;
-  }
-  Buffer zeros(std::int64_t count) const {
-    Buffer buffer(*device_, static_cast<std::size_t>(count) * sizeof(float));
-    device_->zero(stream_, buffer.data(), buffer.bytes());
-    return buffer;
-  }
-  Buffer floats(std::int64_t count) const {
-    std::vector<float> values(static_cast<std::size_t>(count));
-    PhiloxSequence random(1, static_cast<std::uint64_t>(count));
-    for (float& value : values)
-      value = 2.0F * random.uniform() - 1.0F;
-    return upload(values);
-  }
-
-  void matmuls() {
+  void matmuls(DType dtype) {
     struct Shape {
       const char* name;
       MatmulSpec spec;
     };
     const Shape shapes[] = {
         {"forward 128x256x784", {.m = 128, .n = 256, .k = 784, .transpose_b = true}},
+        {"forward, bias, relu 128x256x784",
+         {.m = 128,
+          .n = 256,
+          .k = 784,
+          .transpose_b = true,
+          .bias = true,
+          .activation = Activation::relu}},
         {"weight gradient 256x784x128", {.m = 256, .n = 784, .k = 128, .transpose_a = true}},
         {"data gradient 128x256x128", {.m = 128, .n = 256, .k = 128}},
         {"one row 1x256x784", {.m = 1, .n = 256, .k = 784, .transpose_b = true}},
         {"square 1024", {.m = 1024, .n = 1024, .k = 1024}},
+        {"square 4096", {.m = 4096, .n = 4096, .k = 4096}},
     };
-    for (const auto& [name, s] : shapes) {
-      const Buffer a = floats(s.m * s.k);
-      const Buffer b = floats(s.k * s.n);
-      const Buffer c = floats(s.m * s.n);
+    constexpr int kProposals = 16; // of the library, to find its best
+    constexpr std::int64_t kLargestOnCpu = 1024;
+    const double peak = dtype == DType::bf16 ? peak_bf16_ : peak_;
+    for (const Shape& shape : shapes) {
+      MatmulSpec s = shape.spec;
+      if (!on_gpu_ && s.m > kLargestOnCpu) continue;
+      s.dtype = dtype;
+      const std::string name =
+          std::string("matmul ") + (dtype == DType::bf16 ? "of bf16, " : "") + shape.name;
+      const Buffer a = numbers(s.m * s.k, dtype);
+      const Buffer b = numbers(s.k * s.n, dtype);
+      const Buffer c = numbers(s.m * s.n, dtype);
+      const Buffer bias = numbers(s.n, dtype);
       const auto plan = device_->plan(s);
       const Buffer workspace(*device_, plan->workspace_bytes());
-      compute(std::string("matmul ") + name, 2.0 * static_cast<double>(s.m * s.n * s.k),
-              [&] { plan->run(stream_, a.data(), b.data(), nullptr, c.data(), workspace.data()); });
+      const auto peer = peer_of(name, [&] {
+        return cublas_product(*device_, s, precision_, kProposals, a.data(), b.data(), bias.data(),
+                              c.data());
+      });
+      const auto ours = [&] {
+        plan->run(stream_, a.data(), b.data(), bias.data(), c.data(), workspace.data());
+      };
+      compute(name, 2.0 * static_cast<double>(s.m * s.n * s.k), peak, ours,
+              beside(ours, peer.get(), c.data(), s.m * s.n, dtype));
     }
   }
 
@@ -237,7 +125,7 @@ class Bench {
     const Buffer prepared(*device_, plan->prepared_bytes());
     const Buffer workspace(*device_, plan->workspace_bytes());
     plan->prepare_weights(stream_, w.data(), prepared.data(), workspace.data());
-    compute(name, 2.0 * static_cast<double>(s.batch * s.out_channels * pixels * taps), [&] {
+    compute(name, 2.0 * static_cast<double>(s.batch * s.out_channels * pixels * taps), peak_, [&] {
       plan->run(stream_, x.data(), prepared.data(), nullptr, y.data(), workspace.data());
     });
   }
@@ -259,13 +147,13 @@ class Bench {
     const auto plan = device_->plan_training(s);
     const Buffer room(*device_, plan->workspace_bytes());
     const double operations = 2.0 * static_cast<double>(pixels * weights);
-    compute("trained conv forward " + name, operations, [&] {
+    compute("trained conv forward " + name, operations, peak_, [&] {
       plan->forward(stream_, x.as<float>(), w.as<float>(), y.as<float>(), room.data());
     });
-    compute("trained conv backward data " + name, operations, [&] {
+    compute("trained conv backward data " + name, operations, peak_, [&] {
       plan->backward_data(stream_, y.as<float>(), w.as<float>(), x.as<float>(), room.data());
     });
-    compute("trained conv backward weights " + name, operations, [&] {
+    compute("trained conv backward weights " + name, operations, peak_, [&] {
       plan->backward_weights(stream_, x.as<float>(), y.as<float>(), w.as<float>(), room.data());
     });
   }
@@ -279,15 +167,27 @@ class Bench {
                        .window = {.rank = 2, .kernel = {2, 2}, .stride = {2, 2}}};
       const std::int64_t size = s.batch * 28 * 28 * channels;
       const Buffer x = floats(size);
+      const Buffer dx = floats(size);
       const Buffer y = floats(size / 4);
+      const Buffer dy = floats(size / 4);
       const Buffer index = zeros(size / 4);
       const std::int64_t bytes = kind == Pool::max ? size * 6 : size * 5; // index as large as y
-      move("trained " + name, bytes, [&] {
+      const auto forward = [&] {
         device_->pool_training(stream_, s, x.as<float>(), y.as<float>(), index.as<std::int32_t>());
+      };
+      const auto backward = [&] {
+        device_->pool_backward(stream_, s, dy.as<float>(), index.as<std::int32_t>(),
+                               dx.as<float>());
+      };
+      auto peer = peer_of(name, [&] { return cudnn_pool(s, true, x.as<float>(), y.as<float>()); });
+      move("trained " + name, bytes, forward,
+           beside(forward, peer.get(), y.data(), size / 4, DType::f32));
+      peer = peer_of(name, [&] {
+        return cudnn_pool_backward(s, true, x.as<float>(), y.as<float>(), dy.as<float>(),
+                                   dx.as<float>());
       });
-      move("trained " + name + " backward", bytes, [&] {
-        device_->pool_backward(stream_, s, y.as<float>(), index.as<std::int32_t>(), x.as<float>());
-      });
+      move("trained " + name + " backward", bytes, backward,
+           beside(backward, peer.get(), dx.data(), size, DType::f32));
     };
     measure("max pool 2x2, 32 channels", Pool::max, 32);
     measure("max pool 2x2, 1 channel", Pool::max, 1);
@@ -344,27 +244,28 @@ class Bench {
     });
     move("sum over rows", kBytes,
          [&] { device_->sum_rows(stream_, kRows, kCols, x.as<float>(), column(0)); });
-    move("max pool 2x2", kBytes / 4 * 5, [&] {
-      device_->pool(stream_,
-                    {.batch = 16,
-                     .channels = 32,
-                     .in = {32, 32},
-                     .out = {16, 16},
-                     .window = {.rank = 2, .kernel = {2, 2}, .stride = {2, 2}}},
-                    x.as<float>(), y.as<float>());
-    });
+    const PoolSpec pooled{.kind = Pool::max,
+                          .batch = 16,
+                          .channels = 32,
+                          .in = {32, 32},
+                          .out = {16, 16},
+                          .window = {.rank = 2, .kernel = {2, 2}, .stride = {2, 2}}};
+    const auto pool = [&] { device_->pool(stream_, pooled, x.as<float>(), y.as<float>()); };
+    const auto peer = peer_of(
+        "max pool 2x2", [&] { return cudnn_pool(pooled, false, x.as<float>(), y.as<float>()); });
+    move("max pool 2x2", kBytes / 4 * 5, pool,
+         beside(pool, peer.get(), y.data(), kRows * kCols / 4, DType::f32));
   }
 
   // What the ONNX runtime makes of neighbouring elementwise nodes.
-  void expressions() {
+  void expressions(const std::string& where, std::int64_t rows) {
     using From = ElementOperand::From;
-    constexpr std::int64_t kRows = 4096;
     constexpr std::int64_t kCols = 1024;
-    constexpr std::int64_t kBytes = kRows * kCols * 4;
-    const Buffer x = floats(kRows * kCols);
-    const Buffer r = floats(kRows * kCols);
+    const std::int64_t size = rows * kCols * 4; // bytes
+    const Buffer x = floats(rows * kCols);
+    const Buffer r = floats(rows * kCols);
     const Buffer columns = floats(kCols);
-    const Buffer y = floats(kRows * kCols);
+    const Buffer y = floats(rows * kCols);
     const void* inputs[] = {x.data(), r.data(), columns.data()};
     const auto input = [](std::uint8_t index) {
       return ElementOperand{.from = From::input, .index = index};
@@ -372,27 +273,27 @@ class Bench {
     const ElementOperand saved{.from = From::temporary};
     const auto measure = [&](const char* name, int used, std::int64_t bytes,
                              std::initializer_list<ElementStep> steps) {
-      ElementwiseSpec s{.rank = 2, .shape = {kRows, kCols}, .inputs = used};
+      ElementwiseSpec s{.rank = 2, .shape = {rows, kCols}, .inputs = used};
       dense_strides(2, s.shape, s.out);
       dense_strides(2, s.shape, s.input[0]);
       dense_strides(2, s.shape, s.input[1]);
       s.input[2][1] = 1;
       for (const ElementStep& step : steps)
         s.step[s.count++] = step;
-      move(std::string("elementwise ") + name, bytes,
+      move("elementwise " + where + name, bytes,
            [&] { device_->elementwise(stream_, s, inputs, y.data()); });
     };
-    measure("x + r, relu", 2, 3 * kBytes,
+    measure("x + r, relu", 2, 3 * size,
             {{ElementOp::load, input(0)}, {ElementOp::add, input(1)}, {ElementOp::relu}});
     measure(
-        "x * column + r", 3, 3 * kBytes,
+        "x * column + r", 3, 3 * size,
         {{ElementOp::load, input(0)}, {ElementOp::multiply, input(2)}, {ElementOp::add, input(1)}});
-    measure("x * sigmoid(x)", 1, 2 * kBytes,
+    measure("x * sigmoid(x)", 1, 2 * size,
             {{ElementOp::load, input(0)},
              {ElementOp::store, saved},
              {ElementOp::sigmoid},
              {ElementOp::multiply, saved}});
-    measure("clip(x * 0.2 + 0.5)", 1, 2 * kBytes,
+    measure("clip(x * 0.2 + 0.5)", 1, 2 * size,
             {{ElementOp::load, input(0)},
              {ElementOp::multiply, {.number = 0.2F}},
              {ElementOp::add, {.number = 0.5F}},
@@ -528,13 +429,6 @@ class Bench {
       device_->one_hot(stream_, {.outer = kLabels, .depth = kDepth}, indices.data(), hot.data());
     });
   }
-
-  bool on_gpu_;
-  int threads_, repetitions_;
-  cpu::ThreadPool pool_;
-  std::unique_ptr<Device> device_;
-  Stream stream_;
-  double peak_ = 1.0;
 };
 
 } // namespace

@@ -8,6 +8,7 @@ batch.
 import argparse
 import json
 import pathlib
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -113,7 +114,7 @@ def main():
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -140,16 +141,17 @@ def main():
                     ours.append(record["median_us"])
                     for peer, call in calls:
                         theirs[peer].append(time_of(call, args.seconds))
-                best = {peer: min(times) for peer, times in theirs.items()}
+                us = statistics.median(ours)
+                beside = {peer: statistics.median(times) for peer, times in theirs.items()}
                 if args.json:
                     print(json.dumps({"model": name, "batch": batch, "device": record["device"],
-                                      "mlp_us": min(ours), "us": best,
-                                      "ratios": {p: us / min(ours) for p, us in best.items()}}),
+                                      "mlp_us": us, "us": beside,
+                                      "ratios": {p: other / us for p, other in beside.items()}}),
                           flush=True)
                 else:
-                    print(f"{name:20} batch {batch:4}: mlp {min(ours):9.1f}" +
-                          "".join(f"  {p} {us:9.1f} ratio {us / min(ours):6.2f}"
-                                  for p, us in best.items()), flush=True)
+                    print(f"{name:20} batch {batch:4}: mlp {us:9.1f}" +
+                          "".join(f"  {p} {other:9.1f} ratio {other / us:6.2f}"
+                                  for p, other in beside.items()), flush=True)
 
 
 main()

@@ -4,8 +4,10 @@
 //               [--lr X] [--activation relu|gelu|tanh] [--batch-norm] [--constant] [--seed N]
 //               [--weight-decay X] [--validation N] [--patience N] [--verbose]
 //               [--conv FILTERSxKERNEL,...]   each with a max pooling of 2
+//               [--device cpu|cuda:N] [--precision f32|tf32|bf16] [--rows N]
 #include "core/base/error.hpp"
 #include "core/train/fit.hpp"
+#include "kernels/device.hpp"
 
 #include <zlib.h>
 
@@ -64,6 +66,7 @@ int main(int argc, char** argv) try {
   bool batch_norm = false;
   bool verbose = false;
   std::int64_t validation = 0;
+  std::int64_t most_rows = 0; // all
   for (int i = 2; i < argc; ++i) {
     const std::string option = argv[i];
     const auto value = [&] {
@@ -82,6 +85,22 @@ int main(int argc, char** argv) try {
       widths = value();
     else if (option == "--conv")
       conv = value();
+    else if (option == "--device") {
+      const std::string device = value();
+      if (device.starts_with("cuda:"))
+        spec.gpu = std::stoi(device.substr(5));
+      else if (device != "cpu")
+        throw std::runtime_error("'" + device + "' is neither cpu nor such as cuda:0");
+    } else if (option == "--precision") {
+      using mlp::kernels::Precision;
+      const std::string name = value();
+      spec.precision = name == "tf32"   ? Precision::tf32
+                       : name == "bf16" ? Precision::bf16
+                                        : Precision::f32;
+      if (spec.precision == Precision::f32 && name != "f32")
+        throw std::runtime_error("'" + name + "' is no precision");
+    } else if (option == "--rows")
+      most_rows = std::stoll(value());
     else if (option == "--dropout")
       dropout = std::stof(value());
     else if (option == "--lr")
@@ -153,6 +172,8 @@ int main(int argc, char** argv) try {
   const std::span<const std::int32_t> rows = order;
   data.train = rows.first(static_cast<std::size_t>(train_rows - validation));
   data.validation = rows.subspan(data.train.size(), static_cast<std::size_t>(validation));
+  if (most_rows > 0)
+    data.train = data.train.first(std::min(data.train.size(), static_cast<std::size_t>(most_rows)));
   data.test = rows.subspan(static_cast<std::size_t>(train_rows));
 
   double best_rate = 0.0;
