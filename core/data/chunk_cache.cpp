@@ -18,6 +18,7 @@ namespace mlp::data {
 
 namespace {
 
+// Of a small cache a file is a quarter, so that dropping the oldest leaves something.
 constexpr std::uint64_t least_segment = 2u << 20, most_segment = 2ull << 30;
 constexpr std::size_t most_places = 1u << 20; // some 80 MB of memory
 constexpr std::size_t segment_places = most_places / 16;
@@ -45,11 +46,12 @@ struct ChunkCache::Segment {
   std::uint64_t number = 0;
   File file;
   std::vector<std::uint64_t> keys;
+  std::uint64_t given_out = 0; // bytes, written or about to be
 };
 
 ChunkCache::ChunkCache(fs::path directory, std::uint64_t limit)
     : directory_(std::move(directory)), limit_(limit),
-      segment_bytes_(std::clamp(limit / 64, least_segment, most_segment)) {
+      segment_bytes_(std::clamp(limit / 64, std::min(least_segment, limit / 4), most_segment)) {
   make_directories(directory_);
   for (const auto& [number, size] : segments_on_disk())
     scan(number);
@@ -152,16 +154,19 @@ bool ChunkCache::read(const Digest& id, Bytes& plain) {
 void ChunkCache::add(const PackEntry& entry, ByteSpan stored) {
   if (limit_ == 0) return;
   const std::uint64_t key = key_of(entry.id);
+  const std::uint64_t size = entry_header_size + stored.size();
+  if (pack_header_size + size > limit_) return;
   std::shared_ptr<Segment> segment;
   std::uint64_t offset = 0;
   try {
     const std::lock_guard lock(mutex_);
     if (places_.contains(key) || std::chrono::steady_clock::now() < rests_until_) return;
-    if (!open_ || write_offset_ >= segment_bytes_ || open_->keys.size() >= segment_places)
-      start_segment();
+    if (!open_ || write_offset_ + size > segment_bytes_ || open_->keys.size() >= segment_places)
+      start_segment(std::max(segment_bytes_, pack_header_size + size));
     segment = open_;
     offset = write_offset_;
-    write_offset_ += entry_header_size + stored.size();
+    write_offset_ += size;
+    segment->given_out = write_offset_;
   } catch (const Error& error) {
     const std::lock_guard lock(mutex_);
     rests_until_ = std::chrono::steady_clock::now() + rest;
@@ -187,8 +192,10 @@ void ChunkCache::add(const PackEntry& entry, ByteSpan stored) {
                           std::strerror(code)));
 }
 
-void ChunkCache::start_segment() {
-  drop_oldest(segment_bytes_);
+// For a file of at most `room` bytes.
+void ChunkCache::start_segment(std::uint64_t room) {
+  open_.reset(); // it is as old as any other now
+  drop_oldest(room);
   const auto there = segments_on_disk();
   auto segment = std::make_shared<Segment>();
   std::uint64_t number = there.empty() ? 1 : there.back().first + 1;
@@ -208,8 +215,12 @@ void ChunkCache::start_segment() {
 
 // Removes the oldest files until `room` more bytes, and another file's places, keep to the limits.
 void ChunkCache::drop_oldest(std::uint64_t room) {
-  const auto there = segments_on_disk();
+  auto there = segments_on_disk();
   std::uint64_t total = room;
+  for (auto& [number, size] : there) {
+    const auto ours = segments_.find(number);
+    if (ours != segments_.end()) size = std::max(size, ours->second->given_out);
+  }
   for (const auto& [number, size] : there)
     total += size;
   for (const auto& [number, size] : there) {

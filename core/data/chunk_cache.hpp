@@ -46,7 +46,7 @@ class ChunkCache {
     std::uint32_t stored_size = 0;
   };
   void scan(std::uint64_t number);
-  void start_segment();
+  void start_segment(std::uint64_t room);
   void drop_oldest(std::uint64_t room);
   void drop(std::uint64_t number);
   [[nodiscard]] fs::path path_of(std::uint64_t number) const;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Datasets beside the tools that people use for them today, on one disk, taking turns: the best of
 # ROUNDS of each. `SECTIONS="small large edits many dedup mnist"` chooses; FILES, MIB, EDIT_MIB and MANY
-# set the sizes. Peers that are not installed are left out.
+# set the sizes. Peers that are not installed are left out. `large`, `edits` and `many` print the most
+# that each command of mlp had in memory, too.
 source "$(dirname "$0")/lib.sh"
 rounds=${ROUNDS:-3} files=${FILES:-15000} mib=${MIB:-2048} edit_mib=${EDIT_MIB:-5120}
 many=${MANY:-1000000} sections=${SECTIONS:-small large edits many dedup mnist}
@@ -24,6 +25,22 @@ take() {
     echo "$name failed: $*" >&2
     return 1
   }
+}
+# tracked COMMAND...: mlp's data COMMAND; the most bytes it had resident go to peaks/COMMAND.
+tracked() {
+  mkdir -p "$dir/peaks"
+  python3 "$MLP_SOURCE/tests/functional/peak_memory.py" "$dir/peak" "$MLP" -C "$1" data "${@:2}" || return
+  cat "$dir/peak" >>"$dir/peaks/$2"
+  echo >>"$dir/peaks/$2"
+}
+# peaks WHAT: the largest of each command since the last time.
+peaks() {
+  local file
+  for file in "$dir"/peaks/*; do
+    awk -v what="$1" -v verb="$(basename "$file")" '$1 > most { most = $1 }
+      END { printf "%-44s at most %d MB resident\n", what ": data " verb, most / 1e6 }' "$file"
+  done
+  rm -rf "$dir/peaks"
 }
 best_of() { best <"times/$1"; }
 # row WHAT NAME PEER: mlp's seconds, the peer's, and their ratio.
@@ -120,7 +137,15 @@ large() {
   row "add + push $mib MiB of noise / rclone" large_mlp large_rclone
   row "pull it / cp" pull_mlp large_cp
   row "pull it / cp; sync" pull_mlp large_durable
-  rm -rf big p
+  new_project p && mkdir p/data && mv big p/data/big # once more, out of the clock's sight
+  tracked p add >/dev/null
+  tracked p push >/dev/null
+  rm -rf p/data p/.mlp
+  tracked p pull >/dev/null
+  tracked p verify >/dev/null
+  tracked p gc >/dev/null
+  peaks "$mib MiB of noise"
+  rm -rf p
 }
 
 edits() {
@@ -154,11 +179,13 @@ else:
     os.replace("p/new", "p/data/big")
 P
     before=$(size_of p/store)
-    "$MLP" -C p data add >/dev/null
-    "$MLP" -C p data push >/dev/null
+    tracked p add >/dev/null
+    tracked p push >/dev/null
     after=$(size_of p/store)
     echo "1 MB $edit in $edit_mib MiB: $((after - before)) bytes sent"
   done
+  tracked p gc >/dev/null
+  peaks "1 MB edits in $edit_mib MiB"
   rm -rf p
 }
 
@@ -187,6 +214,11 @@ P
     printf '%8d files: add %.2f s, push %.2f s; again, nothing changed: add %.3f s, push %.3f s, status %.3f s, gc %.3f s\n' \
       "$n" "$(best_of "first_$n")" "$(best_of "push_$n")" "$(best_of "add_again_$n")" "$(best_of "push_again_$n")" \
       "$(best_of "status_$n")" "$(best_of "gc_$n")"
+    rm -rf p/.mlp p/store p/mlp.lock # once more, out of the clock's sight
+    for verb in add push status gc verify; do tracked p $verb >/dev/null; done
+    rm -rf p/data p/.mlp
+    tracked p pull >/dev/null
+    peaks "$n files"
   done
   rm -rf p
 }

@@ -28,7 +28,13 @@ struct Served {
   std::unique_ptr<Storage> file = storage::open_file_storage(
       net::parse_url("file:" + name), fs::path(std::getenv("MLP_TEST_FOLDER")));
   std::unique_ptr<Storage> http = storage::open_http_storage(
-      net::parse_url(std::string(std::getenv("MLP_TEST_HTTP")) + "/" + name), {});
+      net::parse_url(std::string(std::getenv("MLP_TEST_HTTP")) + "/" + name), options());
+
+  static net::HttpOptions options() {
+    net::HttpOptions options;
+    if (const char* file = std::getenv("MLP_CA_FILE")) options.ca_file = file;
+    return options;
+  }
 };
 
 } // namespace

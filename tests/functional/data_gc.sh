@@ -112,3 +112,47 @@ done
 wait $collector
 expect_exit 0 mlp data verify
 expect_exit 0 mlp data verify --remote origin
+
+# Whatever git keeps a commit by keeps its version: a tag, a branch of a remote, the stash.
+mkdir ../refs && cd ../refs
+mkdir data
+printf 'name: t\ndatasets:\n  set: {path: data}\n' >mlp.yaml
+git init -q .
+version 1
+git add mlp.lock mlp.yaml && git commit -qm base
+# aside: a version of its own in a commit that no branch here has; $aside is its digest
+aside() {
+  version 1
+  aside=$(digest)
+  git commit -qam aside
+}
+aside && in_tag=$aside
+git tag -a -m released v1 && git reset -q --hard HEAD~1
+aside && in_light_tag=$aside
+git tag v2 && git reset -q --hard HEAD~1
+aside && in_remote=$aside
+git update-ref refs/remotes/origin/theirs HEAD && git reset -q --hard HEAD~1
+version 1 && in_stash=$(digest)
+git stash -q
+aside && in_note=$aside # a ref of another kind
+git update-ref refs/pull/7/head HEAD && git reset -q --hard HEAD~1
+aside && in_nothing=$aside
+git reset -q --hard HEAD~1
+expect_exit 0 mlp data gc
+for kept in "$in_tag" "$in_light_tag" "$in_remote" "$in_stash" "$in_note" "$(digest)"; do
+  here "$kept" || fail "version $kept, which a ref of git has, is gone"
+  expect_exit 0 mlp data checkout "set@sha256:$kept" --force
+  git checkout -q -- mlp.lock
+done
+here "$in_nothing" && fail "version $in_nothing is still there"
+git tag -d v1 >/dev/null
+expect_exit 0 mlp data gc
+here "$in_tag" && fail "the version of the tag that is gone is still there"
+here "$in_light_tag" || fail "the other tag's version is gone"
+git tag -d v2 >/dev/null && git update-ref -d refs/remotes/origin/theirs
+git stash drop -q && git update-ref -d refs/pull/7/head
+expect_exit 0 mlp data gc
+for gone in "$in_light_tag" "$in_remote" "$in_stash" "$in_note"; do
+  here "$gone" && fail "version $gone is still there"
+done
+here "$(digest)" || fail "the version in use has gone"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# kill -9 at random moments of add, push, pull, checkout and gc: `verify` is clean after each, and
-# nothing that was acknowledged is gone. KILLS says how many (300 takes some minutes), SEED which.
+# kill -9 at random moments of add, push, pull, checkout, gc and gc of the remote: `verify` is clean
+# after each, and nothing that was acknowledged is gone. KILLS says how many, SEED which.
 source "$(dirname "$0")/lib.sh"
 
 RANDOM=${SEED:-$$}
@@ -27,26 +27,57 @@ cp a/mlp.lock b
 mlp -C b data pull >/dev/null
 pushed=$(pin a)
 
-# victim FOLDER COMMAND...: killed within a time like its own; true if it had ended well before.
+# victim FOLDER COMMAND...: killed at a moment of the time that such a command takes, or a little after;
+# true if it had ended before. Now and then it is left alone, so that this time is known: the first
+# of each kind, too.
+declare -A took # microseconds
+killed=0
 victim() {
-  local folder=$1 pid code=0
+  local folder=$1 verb="$2 ${3:-}" pid code=0 begin delay
+  verb=${verb%%set@*}
   shift
+  begin=${EPOCHREALTIME/[.,]/}
   "$MLP" -C "$folder" data "$@" >"$TEST_DIR/victim" 2>&1 &
   pid=$!
-  sleep "0.0$((RANDOM % 10))$((RANDOM % 10))"
-  kill -9 $pid 2>/dev/null || true
-  wait $pid 2>/dev/null || code=$?
+  if [ -n "${took[$verb]:-}" ] && [ $((RANDOM % 10)) != 0 ]; then
+    # A program takes some 2 ms to start, `sleep` as well as the victim.
+    delay=$((took[$verb] * (RANDOM % 110) / 100))
+    sleep "$(printf '%d.%06d' $((delay / 1000000)) $((delay % 1000000)))"
+    kill -9 $pid 2>/dev/null || true
+    wait $pid 2>/dev/null || code=$?
+  else
+    wait $pid || code=$?
+    took[$verb]=$((${EPOCHREALTIME/[.,]/} - begin))
+  fi
   case $code in
     0) return 0 ;;
-    137) return 1 ;;
+    137)
+      killed=$((killed + 1))
+      return 1
+      ;;
     *) fail "mlp data $* ended with $code: $(cat "$TEST_DIR/victim")" ;;
   esac
+}
+# What a collection or a push that was killed claims at the remote counts for an hour; this one is older.
+age_claims() {
+  local claim
+  for claim in store/refs/gc store/refs/pushes/*; do
+    [ ! -e "$claim" ] || sed -i 's/"time":"[^"]*"/"time":"2020-01-01T00:00:00.000Z"/' "$claim"
+  done
+}
+# Somebody who has nothing gets what was pushed last, whole.
+newcomer() {
+  rm -rf new
+  mkdir new
+  cp project.yaml new/mlp.yaml
+  mlp -C new data fetch "set@$pushed" >/dev/null || fail "$1: what had been pushed has gone"
+  expect_exit 0 mlp -C new data verify
 }
 same_files() { diff -r a/data b/data >/dev/null || fail "$1: the files differ"; }
 
 for _ in $(seq "${KILLS:-20}"); do
   before=$(pin a)
-  case $((RANDOM % 5)) in
+  case $((RANDOM % 6)) in
     0)
       edit
       victim a add || true
@@ -89,6 +120,17 @@ for _ in $(seq "${KILLS:-20}"); do
       victim b gc || true
       expect_exit 0 mlp -C b data verify
       ;;
+    5)
+      age_claims
+      victim a gc --remote origin --older-than 0s || true
+      newcomer "gc of the remote"
+      age_claims
+      expect_exit 0 mlp -C a data gc --remote origin --older-than 0s
+      newcomer "gc of the remote after one that was killed"
+      mlp -C a data push >/dev/null
+      pushed=$(pin a)
+      expect_exit 0 mlp -C a data verify --remote origin
+      ;;
   esac
   expect_exit 0 mlp -C a data verify
   expect_exit 0 mlp -C a data status
@@ -103,3 +145,6 @@ expect_exit 0 mlp -C c data pull
 diff -r a/data c/data || fail "what was pulled differs"
 mlp -C c data ls "set@$pushed" >/dev/null || mlp -C c data fetch "set@$pushed" >/dev/null ||
   fail "an acknowledged version has gone"
+# Not all of them came after the end.
+[ $((killed * 6)) -ge "${KILLS:-20}" ] || fail "only $killed commands of ${KILLS:-20} were killed at work"
+echo "$killed commands killed at work"

@@ -103,6 +103,35 @@ same_noise() { cmp "$mnt/sub/noise" ../first/sub/noise; }
 wait_until 20 same_noise
 diff -r ../first "$mnt" || fail "differs after the remote was back"
 
+# --cache-size bounds what is kept on disk, whatever is read; 0 keeps nothing. The setting has the
+# same meaning.
+cached() { du -sb --apparent-size .mlp/cache/mount 2>/dev/null | cut -f1; }
+mlp data unmount "$mnt" >/dev/null
+wait_until 5 has_ended "$pid"
+[ "$(cached)" -gt 12000000 ] || fail "without the option only $(cached) bytes are cached"
+for how in option setting; do
+  rm -rf .mlp/cache
+  if [ $how = option ]; then
+    pid=$(mlp data mount -d set "$mnt" --cache-size 3MiB --json | jq -r .pid)
+  else
+    pid=$(MLP_MOUNT_CACHE=3MiB mlp data mount -d set "$mnt" --json | jq -r .pid)
+  fi
+  diff -r ../first "$mnt" || fail "differs with a small cache"
+  # Folders count too, by du.
+  [ "$(cached)" -le $((3 * 1024 * 1024 + 16384)) ] || fail "--cache-size 3MiB: $(cached) bytes are cached"
+  [ "$(cached)" -ge 1000000 ] || fail "--cache-size 3MiB: only $(cached) bytes are cached"
+  mlp data unmount "$mnt" >/dev/null
+  wait_until 5 has_ended "$pid"
+done
+rm -rf .mlp/cache
+pid=$(mlp data mount -d set "$mnt" --cache-size 0 --json | jq -r .pid)
+diff -r ../first "$mnt" || fail "differs without a cache"
+[ "$(cached || echo 0)" -lt 20000 ] || fail "--cache-size 0: $(cached) bytes are cached"
+mlp data unmount "$mnt" >/dev/null
+wait_until 5 has_ended "$pid"
+expect_exit 2 mlp data mount -d set "$mnt" --cache-size much
+pid=$(mlp data mount -d set "$mnt" --json | jq -r .pid)
+
 # A process that dies leaves a dead mount, which can be mounted over or taken away.
 kill -9 "$pid"
 wait_until 5 has_ended "$pid"

@@ -10,6 +10,7 @@ ada_pushes "$url"
 
 grace_joins
 grace_pulls
+mounted "$(cat "$CEPH/run/osd.0.pid")"
 
 # The same place over TLS: an authority that is not the system's must be named.
 sed -i "s#http://127.0.0.1:$S3_HTTP#https://localhost:$S3_HTTPS#" mlp.yaml

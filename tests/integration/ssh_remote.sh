@@ -17,6 +17,9 @@ mlp remote rm folder >/dev/null
 grace_joins
 expect_exit 0 mlp data fetch
 grace_pulls
+mounted "$(cat "$SSHD/pid")"
+nobody_connects() { [ -z "$(connecting)" ]; }
+wait_until 10 nobody_connects
 [ -z "$(connecting)" ] || fail "an ssh of ours is left"
 
 both_push

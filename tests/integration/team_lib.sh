@@ -76,3 +76,25 @@ push_goes_on() {
   expect_exit 0 mlp data pull
   equals "$(stat -c %s data/more.bin)" 60000000
 }
+
+# mounted PROCESS...: the version in use through a mount: the files are those of data/, and what was
+# read is read again while the processes, those of the remote, are stopped; afterwards the rest.
+mounted() {
+  if [ ! -e /dev/fuse ] || ! command -v fusermount3 >/dev/null; then
+    echo "no mount is tried: there is no /dev/fuse, or fusermount3 is not installed"
+    return 0
+  fi
+  mnt=$TEST_DIR/mnt
+  # The cleanup of lib.sh removes the folder: nothing may be mounted below it then.
+  trap 'code=$?; umount -l "$mnt" 2>/dev/null || true; (exit $code); cleanup' EXIT
+  expect_exit 0 mlp data mount --detach set "$mnt"
+  # Past the kernel's own cache, so that each read is asked of mlp.
+  read_direct() { timeout 20 dd if="$mnt/$1" iflag=direct bs=1M "${@:2}" status=none; }
+  cmp <(read_direct noise.bin count=8) <(head -c 8388608 data/noise.bin)
+  kill -STOP "$@"
+  cmp <(read_direct noise.bin count=8) <(head -c 8388608 data/noise.bin) ||
+    fail "what the mount had cached cannot be read while the remote hangs"
+  kill -CONT "$@"
+  diff -r data "$mnt" || fail "the mount differs"
+  expect_exit 0 mlp data unmount "$mnt"
+}

@@ -333,6 +333,108 @@ TEST_CASE("the list of a long file is cut into nodes and read back in order") {
   }
 }
 
+TEST_CASE("a list node is encoded as the format says, and no other way") {
+  // Frozen: docs/formats.md, "List node".
+  Digest first, second;
+  for (std::size_t i = 0; i < first.bytes.size(); ++i) {
+    first.bytes[i] = static_cast<std::uint8_t>(i);
+    second.bytes[i] = static_cast<std::uint8_t>(0xff - i);
+  }
+  const ListNode node{1, {{first, 1}, {second, 65537}}};
+  std::string frozen("mlpl\x01\x01\x02", 7);
+  for (unsigned i = 0; i < 32; ++i)
+    frozen += static_cast<char>(i);
+  frozen += "\x01";
+  for (unsigned i = 0; i < 32; ++i)
+    frozen += static_cast<char>(0xff - i);
+  frozen += "\x81\x80\x04";
+  const Bytes encoded = encode_list(node);
+  CHECK(std::string(text_of(encoded)) == frozen);
+  const ListNode back = decode_list(bytes_of(frozen));
+  CHECK(back.level == 1);
+  CHECK(back.refs == node.refs);
+  for (std::size_t size = 0; size < frozen.size(); ++size)
+    CHECK_THROWS_AS(decode_list(bytes_of(frozen).first(size)), Error);
+  CHECK_THROWS_AS(decode_list(bytes_of(frozen + '\0')), Error);
+  // Levels from 1 to 8; nodes of nodes are larger than a chunk may be.
+  for (const int level : {0, 9}) {
+    std::string bad = frozen;
+    bad[5] = static_cast<char>(level);
+    CHECK_THROWS_AS(decode_list(bytes_of(bad)), Error);
+  }
+  const ListNode large{1, {{first, max_chunk + 1}}};
+  CHECK_THROWS_AS(decode_list(encode_list(large)), Error);
+  CHECK_NOTHROW(decode_list(encode_list({2, large.refs})));
+}
+
+TEST_CASE("nodes and manifests of a newer format are refused as such") {
+  const auto newer = [](Bytes bytes, auto decode) {
+    CHECK_NOTHROW(decode(ByteSpan(bytes)));
+    bytes[4] = std::byte{2};
+    try {
+      decode(ByteSpan(bytes));
+      FAIL("accepted");
+    } catch (const Error& error) {
+      CHECK(error.kind() == ErrorKind::failed);
+      CHECK(error.message().find("newer") != std::string::npos);
+    }
+    bytes[4] = std::byte{0};
+    CHECK_THROWS_AS(decode(ByteSpan(bytes)), Error);
+  };
+  newer(encode_list({1, {{sha256("a"), 5}}}), [](ByteSpan b) { (void)decode_list(b); });
+  TreeNode node;
+  node.entries = {file_entry("a", 1)};
+  newer(encode_tree(node), [](ByteSpan b) { (void)decode_tree(b); });
+  newer(encode_manifest({.type = EntryType::directory, .tree = sha256("t")}),
+        [](ByteSpan b) { (void)decode_manifest(b); });
+}
+
+TEST_CASE("a file of many chunks is the same version as ever") {
+  // Frozen: other digests mean that files of over 64 chunks, which have list nodes, are other
+  // versions for this mlp than for those before it.
+  MemoryObjects objects;
+  const Bytes data = test::noise(24u << 20, 7);
+  ContentBuilder content(objects);
+  std::size_t chunks = 0;
+  for (ByteSpan rest(data); !rest.empty(); ++chunks) {
+    const std::size_t cut = cut_point(rest);
+    content.add({sha256(rest.first(cut)), cut});
+    rest = rest.subspan(cut);
+  }
+  CHECK(chunks == 328);
+  Entry file{.type = EntryType::file, .name = "large.bin", .content = content.finish()};
+  CHECK(file.content.level == 1);
+  TreeBuilder tree(objects);
+  tree.add(file);
+  const Entry root = tree.finish();
+  CHECK(sha256(encode_manifest(root)).hex() ==
+        "c901317a6fde3addebcc9a5c8e5fdc27c3466f695675cdad5b30a9a80ce54fdc");
+}
+
+TEST_CASE("long lists are cut into nodes where they always were") {
+  // Frozen, as above, with two levels of nodes: cut by the ids, and after 4096 refs without such an
+  // id.
+  MemoryObjects objects;
+  ContentBuilder mixed(objects), even(objects);
+  for (std::uint64_t i = 0; i < 100000; ++i)
+    mixed.add({sha256(std::to_string(i)), i % 1000 + 1});
+  for (std::uint64_t i = 0; i < 10000; ++i)
+    even.add({sha256("the same"), 7});
+  const Content cut_by_ids = mixed.finish(), cut_by_count = even.finish();
+  CHECK(cut_by_ids.level == 2);
+  CHECK(cut_by_count.level == 1);
+  CHECK(cut_by_count.refs.size() == 3);
+  CHECK(cut_by_count.refs[0].size == std::uint64_t{4096} * 7);
+  const auto digest = [](const Content& content) {
+    Bytes bytes;
+    ByteWriter out(bytes);
+    encode_content(content, out);
+    return sha256(bytes).hex();
+  };
+  CHECK(digest(cut_by_ids) == "ed77494afbb39a69f6c52ca1fb4067d3f08006c3394dc069694aa4740dbb45be");
+  CHECK(digest(cut_by_count) == "4a14f9d95968566291524e2597cda0b741ceaa1cc080ad6043eeddc29e3a8a2e");
+}
+
 TEST_CASE("a tree that claims other totals than it holds is refused") {
   MemoryObjects objects;
   TreeBuilder builder(objects);
