@@ -13,8 +13,11 @@ namespace mlp::train {
 
 namespace {
 
-void require(bool good, std::string_view what) {
-  if (!good) throw Error(ErrorKind::config, std::string(what));
+void require(bool good, std::string_view what, std::string_view hint = {}) {
+  if (good) return;
+  Error error(ErrorKind::config, std::string(what));
+  if (!hint.empty()) error.add_hint(std::string(hint));
+  throw error;
 }
 
 std::string number(std::int64_t value) {
@@ -117,7 +120,8 @@ void check(const FitSpec& spec, const Dataset& data) {
   for (const ConvShape& shape : conv_shapes(network))
     require(spec.batch <= kMostValues / shape.conv.size(),
             "a batch of " + number(spec.batch) +
-                " rows gives more than 2^34 values behind a convolution");
+                " rows gives more than 2^34 values behind a convolution",
+            "choose a smaller batch_size, fewer filters, or a stride");
   require(spec.patience >= 0, "patience has to be at least 0");
   require(spec.min_delta >= 0.0, "min_delta has to be at least 0");
   const Optimizer& o = spec.optimizer;

@@ -261,6 +261,87 @@ TEST_CASE("a result that two nodes or the caller read is not fused away", "[acce
   check_batches(Program(b.bytes(), host()), on_gpu, Dims{1, 4});
 }
 
+TEST_CASE("constants that are integers are exact", "[accelerator]") {
+  constexpr std::int64_t kFloat = std::int64_t{1} << 24, kDouble = std::int64_t{1} << 53;
+  for (const std::int64_t constant :
+       {kFloat, kFloat + 1, -kFloat - 1, kDouble + 1, -kDouble - 1, INT64_MAX}) {
+    ModelBuilder b;
+    b.input("x", {-1}, onnx::TensorProto::INT64);
+    b.integers("c", {constant});
+    b.node("Add", {"x", "c"}, {"y"});
+    b.output("y", {-1}, onnx::TensorProto::INT64);
+    const Program program(b.bytes(), host(), {}, true, &gpu());
+    CHECK(program.step_places() == std::vector<Place>{Place::device});
+    Program::Context context(program);
+    std::vector<Value> inputs{context.memory().allocate(Type::i64, Dims{3})};
+    const std::int64_t x[] = {0, -3, -7};
+    std::copy_n(x, 3, inputs[0].data<std::int64_t>());
+    const auto y = context.run(inputs)[0].elements<std::int64_t>();
+    for (std::size_t i = 0; i < 3; ++i)
+      CHECK(y[i] == constant + x[i]);
+    context.clear();
+  }
+}
+
+TEST_CASE("a large constant is moved where it is used", "[accelerator]") {
+  ModelBuilder b; // the words of a model of language, shared by its first and its last step
+  b.input("x", {-1, 256});
+  b.floats("words", {300, 256}, numbers(300 * 256, 0.1F));
+  b.integers("zero", {0});
+  b.integers("first", {0});
+  b.node("Shape", {"x"}, {"shape"});
+  b.node("Gather", {"shape", "zero"}, {"n"});
+  b.node("Slice", {"words", "first", "n"}, {"rows"});
+  b.node("Add", {"x", "rows"}, {"h"});
+  list_attribute(b.node("Transpose", {"words"}, {"turned"}), "perm", {1, 0});
+  b.node("MatMul", {"h", "turned"}, {"y"});
+  b.output("y", {-1, 300});
+  const Limits limits{.folded_bytes = 1 << 16}; // as if it were too large to be turned at load
+  const Program on_gpu(b.bytes(), host(), limits, true, &gpu());
+  const Names names = on_gpu.step_names();
+  const std::vector<Place> places = on_gpu.step_places();
+  for (std::size_t i = 0; i < names.size(); ++i)
+    if (names[i] == "Transpose" || names[i] == "Slice") CHECK(places[i] == Place::moves);
+  CHECK(std::ranges::count(names, "Transpose") == 1);
+  check_batches(Program(b.bytes(), host()), on_gpu, Dims{1, 256});
+  Program::Context context(on_gpu);
+  for (int call = 0; call < 5; ++call) {
+    const unsigned long before = emulate::copies();
+    static_cast<void>(run(context, Dims{2, 256}, numbers(512)));
+    if (call != 1) CHECK(emulate::copies() - before == 2); // x and y; the second call is recorded
+  }
+  CHECK(context.replays() == 3);
+}
+
+TEST_CASE("a fused normalisation broadcasts as its parts did", "[accelerator]") {
+  ModelBuilder b;
+  b.input("x", {-1, 1});
+  normalize(b, "x", "y", true);
+  b.output("y", {-1, kWide});
+  const Program on_gpu(b.bytes(), host(), {}, true, &gpu());
+  CHECK(on_gpu.step_names() == Names{"LayerNormalization"});
+  check_batches(Program(b.bytes(), host(), {}, false), on_gpu, Dims{1, 1});
+}
+
+TEST_CASE("pads that the host refuses are refused on the accelerator", "[accelerator]") {
+  const auto expect = [](std::int64_t begin, std::int64_t end, bool is_float, const char* message) {
+    ModelBuilder b;
+    b.input("x", {-1, 4});
+    b.integers("pads", {0, begin, 0, end});
+    b.floats("real", {}, {1.0F});
+    b.integers("whole", {1});
+    b.node("Pad", {"x", "pads", is_float ? "real" : "whole"}, {"y"});
+    b.output("y", {-1, -1});
+    for (kernels::Device* accelerator : {static_cast<kernels::Device*>(nullptr), &gpu()}) {
+      const Program program(b.bytes(), host(), {}, true, accelerator);
+      Program::Context context(program);
+      CHECK_THROWS_WITH(run(context, Dims{2, 4}, numbers(8)), Catch::Contains(message));
+    }
+  };
+  expect(INT64_MIN, INT64_MAX, true, "do not fit axis 1");
+  expect(1, 1, false, "is not a scalar of the input's type");
+}
+
 TEST_CASE("an expression too large for one step becomes several", "[accelerator]") {
   ModelBuilder b;
   b.input("x", {-1, 4});

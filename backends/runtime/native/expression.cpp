@@ -179,11 +179,11 @@ class Writer {
   Ref operand(ValueId id) {
     if (const auto known = results_.find(id); known != results_.end()) return known->second;
     if (const Value* value = constant(id); value != nullptr && value->count == 1) {
-      const double exact = read_number(*value, "a constant");
-      const Ref rounded = number(exact);
-      if (value->type == Type::f32 || static_cast<double>(rounded.number) == exact) {
+      const double real = read_number(*value, "a constant"); // a large integer is rounded here
+      constexpr double kEveryInteger = 1 << 24;              // up to here a float has them all
+      if (!is_integer(value->type) || std::fabs(real) <= kEveryInteger) {
         least_rank = std::max(least_rank, value->dims.size());
-        return rounded;
+        return number(real);
       }
     }
     auto place = std::ranges::find(inputs, id);

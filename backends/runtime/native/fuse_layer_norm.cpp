@@ -118,6 +118,7 @@ class LayerNormFuser {
     last->attributes["epsilon"] = *added(*sum);
     last->op = "LayerNormalization";
     last->opset = 17;
+    last->fused_parts = true;
     last->inputs = std::move(inputs);
   }
 

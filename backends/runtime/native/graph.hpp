@@ -51,6 +51,7 @@ struct Node {
   // Set by the optimiser: an activation on output 0, and a bias as an input the operator lacks.
   FusedActivation activation = FusedActivation::none;
   bool fused_bias = false;
+  bool fused_parts = false; // a LayerNormalization that was written as the operators it is made of
   std::shared_ptr<const Expression> expression; // set by fuse_elementwise()
 };
 

@@ -175,6 +175,39 @@ Value of_row(kernels::Device& device, Call& call, std::size_t i, const Dims& row
   return full;
 }
 
+// Input 0 times input 1, plus input 2 if there is one.
+void scale_and_shift(kernels::ElementwiseSpec& spec) {
+  using kernels::ElementOp;
+  for (const ElementOp op : {ElementOp::load, ElementOp::multiply, ElementOp::add}) {
+    if (spec.count == spec.inputs) return;
+    const auto index = static_cast<std::uint8_t>(spec.count);
+    spec.step[spec.count++] = {
+        .op = op, .b = {.from = kernels::ElementOperand::From::input, .index = index}, .c = {}};
+  }
+}
+
+// Rows of one element by a longer scale: parts that were fused broadcast where the operator may
+// not. Scale and bias are rows of the same length.
+void broadcast_layer_norm(kernels::Device& device, Call& call, float epsilon) {
+  const Value& in = call.in(0);
+  const Value& scale = call.in(1);
+  Dims dims = in.dims;
+  dims[dims.size() - 1] = scale.count;
+  Value& out = call.out(0, in.type, dims);
+  if (out.count == 0) return;
+  Value normal = call.memory().allocate(in.type, in.dims);
+  device.layer_norm(call.stream(), in.count, 1, epsilon, in.data<float>(), nullptr, nullptr,
+                    normal.data<float>());
+  kernels::ElementwiseSpec spec{
+      .rank = 2, .shape = {in.count, scale.count}, .inputs = call.has(2) ? 3 : 2};
+  kernels::dense_strides(spec.rank, spec.shape, spec.out);
+  spec.input[0][0] = spec.input[1][1] = spec.input[2][1] = 1;
+  scale_and_shift(spec);
+  const void* inputs[] = {normal.address, scale.address,
+                          call.has(2) ? call.in(2).address : nullptr};
+  device.elementwise(call.stream(), spec, inputs, out.address);
+}
+
 // Without the moments as outputs.
 void layer_norm_of_floats(kernels::Device& device, Call& call, std::size_t axis, float epsilon) {
   const Value& in = call.in(0);
@@ -197,20 +230,21 @@ Kernel make_layer_norm(const NodeSpec& spec) {
   spec.expect_inputs(2, 3);
   const std::int64_t axis = spec.integer("axis", -1);
   const float epsilon = spec.real("epsilon", 1e-5F);
-  spec.ignore("stash_type"); // the moments are always taken in double
-  return [axis, epsilon, device = &spec.device()](Call& call) {
-    const std::size_t at = resolve_axis(axis, call.in(0).dims.size());
-    if (call.in(0).type == Type::f32 && !call.wants(1) && !call.wants(2))
+  spec.ignore("stash_type"); // float32 or less: the moments are taken in no less
+  return [axis, epsilon, in_parts = spec.is_fused(), device = &spec.device()](Call& call) {
+    const Value& in = call.in(0);
+    const std::size_t at = resolve_axis(axis, in.dims.size());
+    if (in_parts && in.dims[at] == 1 && call.in(1).count > 1)
+      return broadcast_layer_norm(*device, call, epsilon);
+    if (in.type == Type::f32 && !call.wants(1) && !call.wants(2))
       return layer_norm_of_floats(*device, call, at, epsilon);
-    visit_float(call.in(0).type,
+    visit_float(in.type,
                 [&](auto tag) { layer_norm<typename decltype(tag)::type>(call, at, epsilon); });
   };
 }
 
 // Every plane as a row; then a scale and a bias a channel.
 void instance_norm_on_device(kernels::Device& device, Call& call, const Planes& p, float epsilon) {
-  using kernels::ElementOp;
-  using kernels::ElementOperand;
   const Value& in = call.in(0);
   Value& out = call.out(0, in.type, in.dims);
   if (in.count == 0) return;
@@ -220,10 +254,7 @@ void instance_norm_on_device(kernels::Device& device, Call& call, const Planes& 
   kernels::dense_strides(spec.rank, spec.shape, spec.out);
   kernels::dense_strides(spec.rank, spec.shape, spec.input[0]);
   spec.input[1][1] = spec.input[2][1] = 1;
-  std::uint8_t index = 0;
-  for (const ElementOp op : {ElementOp::load, ElementOp::multiply, ElementOp::add})
-    spec.step[spec.count++] = {
-        .op = op, .b = {.from = ElementOperand::From::input, .index = index++}, .c = {}};
+  scale_and_shift(spec);
   const void* inputs[] = {out.address, call.in(1).address, call.in(2).address};
   device.elementwise(call.stream(), spec, inputs, out.address);
 }

@@ -95,10 +95,13 @@ void fill(const Value& in, const Pads& pads, Mode mode, const T& value, Value& o
 }
 
 Dims padded_dims(const Value& in, const Pads& pads, Mode mode) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 40; // more than memory holds; sums do not wrap
+  const auto is_far = [](std::int64_t pad) { return pad < -kMost || pad > kMost; };
   Dims dims = in.dims;
   for (std::size_t axis = 0; axis < dims.size(); ++axis) {
-    if (__builtin_add_overflow(dims[axis], pads.begin[axis], &dims[axis]) ||
-        __builtin_add_overflow(dims[axis], pads.end[axis], &dims[axis]) || dims[axis] < 0 ||
+    const bool is_out = is_far(pads.begin[axis]) || is_far(pads.end[axis]);
+    if (!is_out) dims[axis] += pads.begin[axis] + pads.end[axis];
+    if (is_out || dims[axis] < 0 ||
         (mode != Mode::constant && in.dims[axis] == 0 && dims[axis] > 0))
       throw Error(ErrorKind::failed,
                   fmt::format("pads {} and {} do not fit axis {} of shape {}", pads.begin[axis],
@@ -128,10 +131,14 @@ void pad_on_device(kernels::Device& device, const Value& in, const Pads& pads, f
   copy_part_on_device(device, call.stream(), kept, in, from, out, to);
 }
 
+void expect_scalar(const Value& value, const Value& in) {
+  if (value.type != in.type || value.count != 1)
+    throw Error(ErrorKind::failed, "the constant value is not a scalar of the input's type");
+}
+
 void pad(const Value& in, const Pads& pads, Mode mode, const Value* value, Call& call) {
   const Dims dims = padded_dims(in, pads, mode);
-  if (value != nullptr && (value->type != in.type || value->count != 1))
-    throw Error(ErrorKind::failed, "the constant value is not a scalar of the input's type");
+  if (value != nullptr) expect_scalar(*value, in);
   Value& out = call.out(0, in.type, dims);
   if (out.count == 0) return;
   visit_width(in.type, [&](auto tag) {
@@ -169,8 +176,9 @@ Kernel make_pad(const NodeSpec& spec) {
     const auto axes = call.has(3) ? read_integers(call.in(3), "axes") : all_axes(in.dims.size());
     const Pads pads = read_pads(read_integers(call.in(1), "pads"), axes, in.dims.size());
     if (call.on_accelerator()) {
-      const double value = call.has(2) ? read_number(call.in(2), "the constant value") : 0.0;
-      return pad_on_device(*device, in, pads, static_cast<float>(value), call);
+      if (call.has(2)) expect_scalar(call.in(2), in);
+      const float value = call.has(2) ? *call.in(2).data<float>() : 0.0F;
+      return pad_on_device(*device, in, pads, value, call);
     }
     pad(in, pads, mode, call.has(2) ? &call.in(2) : nullptr, call);
   };

@@ -101,7 +101,7 @@ class NodeSpec {
   [[nodiscard]] std::size_t input_count() const noexcept { return node_.inputs.size(); }
   [[nodiscard]] std::size_t output_count() const noexcept { return node_.outputs.size(); }
   [[nodiscard]] FusedActivation activation() const noexcept { return node_.activation; }
-  [[nodiscard]] bool is_fused() const noexcept { return node_.fused_bias; }
+  [[nodiscard]] bool is_fused() const noexcept { return node_.fused_bias || node_.fused_parts; }
   [[nodiscard]] kernels::Device& device() const noexcept { return device_; }
 
   // Throw Error(config) if the attribute is of another kind.

@@ -202,6 +202,7 @@ bool is_fixed(const Node& node, const Known& known) {
 }
 
 Known find_known(const Graph& graph) {
+  constexpr std::int64_t kMostFixed = 1 << 16; // elements; shapes, axes and tables are smaller
   Known known{std::vector<Type>(graph.values.size(), Type::undefined),
               std::vector<bool>(graph.values.size(), false)};
   for (std::size_t i = 0; i < graph.inputs.size(); ++i)
@@ -209,7 +210,7 @@ Known find_known(const Graph& graph) {
   for (std::size_t i = 0; i < graph.values.size(); ++i)
     if (const auto& constant = graph.values[i].constant) {
       known.types[i] = constant->type;
-      known.fixed[i] = true;
+      known.fixed[i] = constant->count <= kMostFixed;
     }
   for (const Node& node : graph.nodes) {
     const bool reads_shape = node.domain.empty() && (node.op == "Shape" || node.op == "Size");

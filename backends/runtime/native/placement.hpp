@@ -13,8 +13,8 @@ namespace mlp::native {
 struct Known {
   // undefined: not told, though it may be any.
   std::vector<Type> types;
-  // Follows from the constants and from the shapes of the inputs alone. Computed on the host, so
-  // that shapes are there when they are wanted.
+  // Follows from small constants and from the shapes of the inputs alone. Computed on the host, so
+  // that shapes are there when they are wanted; what is large is better moved where it is used.
   std::vector<bool> fixed;
 };
 [[nodiscard]] Known find_known(const Graph& graph);

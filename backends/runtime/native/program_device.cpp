@@ -67,11 +67,14 @@ bool Program::is_recordable() const {
   for (std::size_t i = 0; i < graph_.inputs.size(); ++i)
     there[at(graph_.inputs[i])] = offload_->inputs[i];
   const std::vector<bool>& fixed = offload_->known.fixed; // on the host, unless they are constants
+  const auto is_at_hand = [&](ValueId id) {               // constants lie on both sides
+    return fixed[at(id)] || graph_.values[at(id)].constant;
+  };
   for (const Step& step : steps_) {
     const bool view_there = step.place == Place::view && there[at(step.inputs[0])];
     for (std::size_t i = 0; i < step.inputs.size(); ++i) {
       const ValueId id = step.inputs[i];
-      if (id == kAbsent || step.place == Place::shape || fixed[at(id)]) continue;
+      if (id == kAbsent || step.place == Place::shape || is_at_hand(id)) continue;
       const bool reads_there = wanted_there(step.place, i) || (view_there && i == 0);
       if (!reads_there || !there[at(id)]) return false;
     }

@@ -146,6 +146,18 @@ TEST_CASE("a network with convolutions learns stripes, and goes on after a stop 
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::conflict);
   }
+  // More than a device can hold at once.
+  FitSpec large = spec;
+  large.conv[0].filters = 400;
+  large.batch = 1 << 20;
+  try {
+    (void)fit(large, stripes.data);
+    FAIL("no error");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::config);
+    REQUIRE(error.hints().size() == 1);
+    CHECK(error.hints()[0].find("a smaller batch_size") != std::string::npos);
+  }
   // Convolutions of rows that are no images.
   Dataset table = stripes.data;
   table.image = {};

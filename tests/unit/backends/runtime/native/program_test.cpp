@@ -60,11 +60,12 @@ struct Parts {
   const char* divided = "d";
   const char* subtracted = "x";
   int opset = 17;
+  std::int64_t width = 6;
 };
 
 ModelBuilder normalization(const Parts& parts) {
   ModelBuilder b(parts.opset);
-  b.input("x", {-1, 6});
+  b.input("x", {-1, parts.width});
   b.floats("two", {1}, {parts.exponent});
   b.floats("epsilon", {}, {1e-3F});
   b.floats("gamma", {parts.scales}, numbers(static_cast<std::size_t>(parts.scales), 2.0F));
@@ -195,6 +196,26 @@ TEST_CASE("what only looks like a layer normalisation stays as it is", "[native]
   check_same_results(
       shown.bytes(), {5, 6},
       {"ReduceMean", "Sub", "Pow", "ReduceMean", "Add", "Sqrt", "Div", "Mul", "Add"});
+}
+
+TEST_CASE("a normalisation of single elements takes the shape of its scale", "[native]") {
+  check_same_results(normalization({.width = 1}).bytes(), {5, 1}, {"LayerNormalization"});
+  check_same_results(normalization({.bias = false, .width = 1}).bytes(), {5, 1},
+                     {"LayerNormalization"});
+}
+
+TEST_CASE("pads whose sum alone is small are refused", "[native]") {
+  for (const auto& [begin, end] : {std::pair{INT64_MIN, INT64_MAX},
+                                   {INT64_MAX, INT64_MIN + 2},
+                                   {-(std::int64_t{1} << 41), std::int64_t{1} << 41}}) {
+    ModelBuilder b;
+    b.input("x", {-1, 4});
+    b.integers("pads", {0, begin, 0, end});
+    b.node("Pad", {"x", "pads"}, {"y"});
+    b.output("y", {-1, -1});
+    const Program program(b.bytes(), device());
+    CHECK_THROWS_WITH(compute(program, {1, 4}, {1, 2, 3, 4}), Catch::Contains("do not fit axis 1"));
+  }
 }
 
 TEST_CASE("what depends on constants alone is computed at load", "[native]") {
