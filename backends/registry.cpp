@@ -4,6 +4,7 @@
 #include "backends/runtime/native/native.hpp"
 #include "backends/storage/file/file_storage.hpp"
 #include "backends/storage/http/http_storage.hpp"
+#include "backends/storage/s3/s3_file.hpp"
 #include "backends/storage/s3/s3_storage.hpp"
 #include "backends/storage/ssh/ssh_file.hpp"
 #include "backends/storage/ssh/ssh_storage.hpp"
@@ -37,10 +38,12 @@ std::unique_ptr<data::Storage> open_file(const net::Url& url, const fs::path& pr
                                          const StorageOptions&) {
   return storage::open_file_storage(url, project_root);
 }
+const char* environment(const char* name) {
+  return std::getenv(name);
+}
 std::unique_ptr<data::Storage> open_s3(const net::Url& url, const fs::path&,
                                        const StorageOptions& options) {
-  return storage::open_s3_storage(url, options.http,
-                                  [](const char* name) { return std::getenv(name); });
+  return storage::open_s3_storage(url, options.http, environment);
 }
 std::unique_ptr<data::Storage> open_http(const net::Url& url, const fs::path&,
                                          const StorageOptions& options) {
@@ -81,6 +84,12 @@ net::Downloaded copy_over_ssh(const net::Url& url, const fs::path& target,
                               const std::optional<Digest>& expected, const StorageOptions& options,
                               Progress& progress) {
   return storage::copy_ssh_file(url, target, expected, ssh_options(options), progress);
+}
+
+net::Downloaded copy_from_s3(const net::Url& url, const fs::path& target,
+                             const std::optional<Digest>& expected, const StorageOptions& options,
+                             Progress& progress) {
+  return storage::copy_s3_file(url, target, expected, options.http, environment, progress);
 }
 
 std::span<const serve::RuntimeFactory* const> runtimes() noexcept {

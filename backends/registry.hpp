@@ -34,6 +34,10 @@ struct StorageOptions {
 net::Downloaded copy_over_ssh(const net::Url& url, const fs::path& target,
                               const std::optional<Digest>& expected, const StorageOptions& options,
                               Progress& progress);
+// The same for an s3: URL.
+net::Downloaded copy_from_s3(const net::Url& url, const fs::path& target,
+                             const std::optional<Digest>& expected, const StorageOptions& options,
+                             Progress& progress);
 
 // "file", ...: for messages and checks.
 [[nodiscard]] std::vector<std::string> storage_schemes();

@@ -50,6 +50,7 @@ void TerminalProgress::begin(std::string_view phase, std::uint64_t total, Progre
   unit_ = unit;
   total_ = total;
   done_ = 0;
+  things_ = 0;
   began_ = Clock::now();
   next_draw_ = (began_ + first_draw_after).time_since_epoch().count();
 }
@@ -57,6 +58,16 @@ void TerminalProgress::begin(std::string_view phase, std::uint64_t total, Progre
 void TerminalProgress::advance(std::uint64_t amount) {
   if (!draws_) return;
   done_ += amount;
+  draw_if_due();
+}
+
+void TerminalProgress::count(std::uint64_t things, std::string_view what) {
+  if (!draws_) return;
+  {
+    const std::lock_guard lock(mutex_);
+    things_ += things;
+    if (counted_ != what) counted_ = what;
+  }
   draw_if_due();
 }
 
@@ -126,6 +137,7 @@ void TerminalProgress::draw() {
   if (done > 0) {
     text +=
         total_ > 0 ? fmt::format("  {} of {}", amount(done), amount(total_)) : "  " + amount(done);
+    if (things_ > 0) text += fmt::format("  {} {}", format_count(things_), counted_);
     const double rate = static_cast<double>(done) / std::max(passed.count(), 1e-3);
     text += fmt::format("  {}/s", amount(static_cast<std::uint64_t>(rate)));
     if (total_ > done && rate > 0)

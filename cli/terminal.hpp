@@ -24,8 +24,10 @@ class TerminalProgress : public Progress, public LogSink {
 
   void begin(std::string_view phase, std::uint64_t total, ProgressUnit unit) override;
   void advance(std::uint64_t amount) override;
+  void count(std::uint64_t things, std::string_view what) override;
   void note(std::string_view text) override;
   void end() override;
+  bool is_seen() const noexcept override { return draws_; }
   void log(LogLevel level, std::string_view message) override;
 
   [[nodiscard]] bool draws() const noexcept { return draws_; }
@@ -45,6 +47,8 @@ class TerminalProgress : public Progress, public LogSink {
   std::string phase_;
   std::string note_;
   ProgressUnit unit_ = ProgressUnit::count;
+  std::string counted_; // what things_ are
+  std::uint64_t things_ = 0;
   std::uint64_t total_ = 0;
   std::atomic<std::uint64_t> done_{0};
   Clock::time_point began_;

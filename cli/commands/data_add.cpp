@@ -8,9 +8,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace mlp {
 
 namespace {
+
+// Of what was read, how much the store grew.
+double ratio(const data::AddResult& result) {
+  const auto read = static_cast<double>(std::max<std::uint64_t>(result.scanned.read_bytes, 1));
+  return static_cast<double>(result.stored.stored_bytes) / read;
+}
 
 Json result_json(const std::string& name, const data::AddResult& result) {
   return json_object({{"name", name},
@@ -23,7 +31,8 @@ Json result_json(const std::string& name, const data::AddResult& result) {
                       {"new_objects", result.stored.new_objects},
                       {"new_bytes", result.stored.new_bytes},
                       {"stored_bytes", result.stored.stored_bytes},
-                      {"deduplicated_bytes", result.stored.known_bytes}});
+                      {"deduplicated_bytes", result.stored.known_bytes},
+                      {"ratio", ratio(result)}});
 }
 
 std::string result_text(const std::string& name, const data::AddResult& result, bool dry_run) {
@@ -34,11 +43,11 @@ std::string result_text(const std::string& name, const data::AddResult& result, 
   if (dry_run)
     return line + fmt::format(", would read {}\n",
                               size_text(result.scanned.read_files, result.scanned.read_bytes));
-  return line + fmt::format(", read {}, {} new as {}, {} deduplicated\n",
+  return line + fmt::format(", read {}, {} new as {}, {} deduplicated, ratio {:.2f}\n",
                             size_text(result.scanned.read_files, result.scanned.read_bytes),
                             format_bytes(result.stored.new_bytes),
                             format_bytes(result.stored.stored_bytes),
-                            format_bytes(result.stored.known_bytes));
+                            format_bytes(result.stored.known_bytes), ratio(result));
 }
 
 void run(Session& session) {

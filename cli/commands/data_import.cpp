@@ -11,42 +11,49 @@
 #include "core/config/project.hpp"
 #include "core/config/project_file.hpp"
 #include "core/net/download.hpp"
+#include "core/net/part_file.hpp"
 #include "core/net/url.hpp"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <cerrno>
 
 namespace mlp {
 
 namespace {
 
-// What to read in pieces, for sources that are no web servers: fills the span from an offset on.
-using ReadAt = std::function<std::size_t(std::uint64_t, std::span<std::byte>)>;
+// Which version of a file it is: another one after every change.
+std::string state_of(const File& file) {
+  struct stat info {};
+  if (::fstat(file.fd(), &info) != 0) throw system_error(errno, "read", file.name());
+  return fmt::format("{}:{}:{}:{}.{:09}:{}.{:09}", info.st_dev, info.st_ino, info.st_size,
+                     info.st_mtim.tv_sec, info.st_mtim.tv_nsec, info.st_ctim.tv_sec,
+                     info.st_ctim.tv_nsec);
+}
 
-net::Downloaded copy(const ReadAt& read, const fs::path& target,
-                     const std::optional<Digest>& expected, Session& session) {
+net::Downloaded copy_file(const fs::path& source, const fs::path& target,
+                          const std::optional<Digest>& expected, Session& session) {
+  const File file = File::open_read(source);
+  const std::string state = state_of(file);
+  net::PartFile part(target);
+  if (part.etag() != state || part.size() > file.size()) part.restart(state);
+  const std::uint64_t resumed_at = part.size();
   Progress& progress = session.output().progress();
-  progress.begin("copying", 0, ProgressUnit::bytes);
-  AtomicFile file(target);
-  Sha256 hash;
-  net::Downloaded result;
+  progress.begin("copying", file.size(), ProgressUnit::bytes);
+  progress.advance(part.size());
   std::vector<std::byte> block(std::size_t{8} << 20);
-  for (;;) {
+  while (const std::size_t count = file.read_at(block, part.size())) {
     throw_if_stopped(session.stop_token());
-    const std::size_t count = read(result.bytes, block);
-    if (count == 0) break;
-    hash.update(std::span(block).first(count));
-    file.file().write(std::span(block).first(count));
-    result.bytes += count;
+    part.append(std::span(block).first(count));
     progress.advance(count);
   }
   progress.end();
-  result.sha256 = hash.finish();
-  if (expected && result.sha256 != *expected)
-    throw Error(
-        ErrorKind::integrity,
-        fmt::format("the file is not what was expected: its digest is {}", result.sha256.text()));
-  file.commit();
-  return result;
+  if (state_of(file) != state)
+    throw Error(ErrorKind::conflict, "the file was changed while it was read")
+        .with_hint("run the command again when nobody writes it");
+  return net::finish_download(part, target, expected, resumed_at, source.native(),
+                              session.stop_token());
 }
 
 // The last name of a URL's path.
@@ -67,22 +74,10 @@ net::Downloaded fetch(Session& session, const std::string& text, const net::Url&
     return net::download(text, target, expected, http_options(session),
                          session.output().progress());
   }
-  if (url.scheme == "file") {
-    const File file = File::open_read(url.path);
-    return copy([&](std::uint64_t at, std::span<std::byte> into) { return file.read_at(into, at); },
-                target, expected, session);
-  }
-  if (url.scheme == "s3") {
-    const std::string name = file_name(url);
-    const std::size_t query = text.find('?');
-    const std::string path = text.substr(0, query);
-    const std::string folder =
-        path.substr(0, path.rfind('/')) + (query == std::string::npos ? "" : text.substr(query));
-    const auto storage = open_storage(folder, session.project().root, storage_options(session));
-    return copy(
-        [&](std::uint64_t at, std::span<std::byte> into) { return storage->read(name, at, into); },
-        target, expected, session);
-  }
+  if (url.scheme == "file") return copy_file(url.path, target, expected, session);
+  if (url.scheme == "s3")
+    return copy_from_s3(url, target, expected, storage_options(session),
+                        session.output().progress());
   if (url.scheme == "ssh")
     return copy_over_ssh(url, target, expected, storage_options(session),
                          session.output().progress());

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace mlp {
 
 namespace {
@@ -21,22 +23,25 @@ void run(Session& session) {
   std::string text;
   for (const auto& dataset : chosen) {
     const data::PushResult result = datasets->push(dataset, *remote.store, dry_run, check);
+    const double ratio = static_cast<double>(result.sent.bytes) /
+                         static_cast<double>(std::max<std::uint64_t>(result.totals.bytes, 1));
     rows.push_back(json_object({{"name", dataset.name},
                                 {"digest", result.version.text()},
                                 {"files", result.totals.files},
                                 {"bytes", result.totals.bytes},
                                 {"sent_objects", result.sent.objects},
                                 {"sent_bytes", result.sent.bytes},
-                                {"sent_packs", result.sent.packs}}));
+                                {"sent_packs", result.sent.packs},
+                                {"ratio", ratio}}));
     text += fmt::format("{}: {} in {} ", dataset.name,
                         size_text(result.totals.files, result.totals.bytes),
                         result.version.short_hex());
     if (result.sent.objects == 0)
       text += fmt::format("are at {}, nothing to send\n", remote.name);
     else
-      text += fmt::format("{} {}: {} in {} objects\n", dry_run ? "would be sent to" : "sent to",
-                          remote.name, format_bytes(result.sent.bytes),
-                          format_count(result.sent.objects));
+      text += fmt::format(
+          "{} {}: {} in {} objects, ratio {:.2f}\n", dry_run ? "would be sent to" : "sent to",
+          remote.name, format_bytes(result.sent.bytes), format_count(result.sent.objects), ratio);
   }
   session.output().emit(json_object({{"remote", remote.name},
                                      {"location", remote.storage->location()},

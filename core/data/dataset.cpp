@@ -105,6 +105,15 @@ config::DatasetLock Datasets::pinned(const DatasetName& dataset) const {
   return it->second;
 }
 
+std::uint64_t Datasets::likely_bytes(const DatasetName& dataset, const fs::path& root) const {
+  std::error_code is_folder;
+  const std::uintmax_t size = fs::file_size(root, is_folder);
+  if (!is_folder) return size;
+  const config::LockFile lock = config::load_lock_file(project_);
+  const auto it = lock.datasets.find(dataset.name);
+  return it == lock.datasets.end() ? 0 : it->second.bytes;
+}
+
 AddResult Datasets::add(const DatasetName& dataset, bool dry_run) {
   return with_context(fmt::format("while adding dataset '{}'", dataset.name), [&] {
     const fs::path root = path_of(dataset);
@@ -114,7 +123,8 @@ AddResult Datasets::add(const DatasetName& dataset, bool dry_run) {
     HashOnly hash_only;
     ObjectSink& sink = dry_run ? static_cast<ObjectSink&>(hash_only) : store_;
     VersionBuilder build(sink);
-    progress_.begin(fmt::format("adding {}", dataset.name), 0, ProgressUnit::bytes);
+    progress_.begin(fmt::format("adding {}", dataset.name), likely_bytes(dataset, root),
+                    ProgressUnit::bytes);
     result.scanned = scan(root, sink, build,
                           {.cache = cache_of(dataset),
                            .new_cache = dry_run ? fs::path() : cache_of(dataset),

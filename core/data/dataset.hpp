@@ -117,6 +117,8 @@ class Datasets {
   [[nodiscard]] ObjectStore& store() { return store_; }
 
  private:
+  // What an add will read, for its progress: of a folder that is new 0, which is unknown.
+  [[nodiscard]] std::uint64_t likely_bytes(const DatasetName& dataset, const fs::path& root) const;
   [[nodiscard]] fs::path cache_of(const DatasetName& dataset) const;
   [[nodiscard]] TransferOptions transfer_options(bool dry_run);
   TransferStats fetch_from(RemoteStore& remote, const Digest& version, bool dry_run);

@@ -1,6 +1,7 @@
 // Walks the version, collects what is missing, and reads it in the order in which it lies.
 #include "core/base/error.hpp"
 #include "core/base/interrupt.hpp"
+#include "core/data/missing.hpp"
 #include "core/data/pack_sharing.hpp"
 #include "core/data/task_pool.hpp"
 #include "core/data/transfer.hpp"
@@ -154,6 +155,7 @@ class Fetcher final : public ObjectVisitor {
     const Linked linked = link_packs(batch_, most, pool_, can_link_, [&](const Digest& pack) {
       return remote_.link_to(local_, pack, progress_);
     });
+    progress_.count(linked.objects, "objects");
     stats_.objects += linked.objects;
     stats_.bytes += linked.bytes;
     stats_.packs += linked.packs;
@@ -169,6 +171,7 @@ class Fetcher final : public ObjectVisitor {
     const Linked linked = link_packs(shared_, most, pool_, possible, [&](const Digest& pack) {
       return cache.share(pack, local_, progress_);
     });
+    progress_.count(linked.objects, "objects");
     stats_.cached_objects += linked.objects;
     stats_.cached_bytes += linked.bytes;
 
@@ -218,6 +221,7 @@ class Fetcher final : public ObjectVisitor {
       }
       local_.put_stored(PackKind::data, location.entry, stored);
       progress_.advance(location.entry.stored_size);
+      progress_.count(1, "objects");
     }
     return missing;
   }
@@ -251,6 +255,7 @@ class Fetcher final : public ObjectVisitor {
         (void)local_.put_stored(PackKind::data, these, bytes);
         for (const PackEntry& entry : these)
           progress_.advance(entry.stored_size);
+        progress_.count(these.size(), "objects");
       }
     } catch (Error& error) {
       error.add_context(fmt::format("while fetching pack '{}' from '{}'",
@@ -309,12 +314,26 @@ bool has_all_objects(ObjectStore& local, const Digest& manifest, const std::stop
 
 TransferStats fetch_objects(ObjectStore& local, RemoteStore& remote, const Digest& manifest,
                             const TransferOptions& options) {
-  options.progress_or_none().begin("fetching", 0, ProgressUnit::bytes);
+  Progress& progress = options.progress_or_none();
   Fetcher fetcher(local, remote, options);
   NodeSource source(local, remote, options.cache, fetcher.stats(), !options.dry_run);
+  std::uint64_t total = 0;
+  if (progress.is_seen() && !options.dry_run) {
+    progress.begin("looking at what is missing", 0, ProgressUnit::count);
+    local.prepare(options.stop);
+    const MissingQuery query{.has_below = [](const Digest&) { return false; },
+                             .find = [&](const Digest& id) -> std::optional<Location> {
+                               if (local.has(id)) return std::nullopt;
+                               const auto here =
+                                   options.cache ? options.cache->find(id) : std::nullopt;
+                               return here ? here : remote.find(id);
+                             }};
+    total = missing_bytes(source, manifest, query, options.stop);
+  }
+  progress.begin("fetching", total, ProgressUnit::bytes);
   walk_objects(source, manifest, fetcher);
   fetcher.finish();
-  options.progress_or_none().end();
+  progress.end();
   return fetcher.stats();
 }
 

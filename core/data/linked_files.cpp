@@ -65,7 +65,9 @@ File make(const Directory& cache, const Entry& entry, const std::string& name,
   } removal{cache, temporary.name};
   (void)restore(cache, temporary);
   File file = cache.open_file(temporary.name);
-  seal(file, name, entry.type == EntryType::executable ? 0555 : 0444);
+  if (::fchmod(file.fd(), entry.type == EntryType::executable ? 0555 : 0444) != 0 ||
+      !seal(file, name))
+    throw system_error(errno, "write", cache.path_of(temporary.name));
   if (::linkat(cache.fd(), temporary.name.c_str(), cache.fd(), name.c_str(), 0) == 0) return file;
   if (errno != EEXIST) throw system_error(errno, "write", cache.path_of(name));
   if (auto there = open_intact(cache, entry, name)) return *std::move(there);

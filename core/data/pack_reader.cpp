@@ -30,17 +30,22 @@ class Stream {
   Stream(const ReadAt& read, std::uint64_t size, const std::function<void(std::uint64_t)>& progress)
       : read_(read), size_(size), progress_(progress) {}
 
-  // `count` bytes (at most 4 MiB) at `offset`, valid until the next call.
+  // `count` bytes at `offset`, valid until the next call. What is there already is not read again.
   ByteSpan at(std::uint64_t offset, std::size_t count) {
     if (offset > size_ || count > size_ - offset) throw damaged("it is cut short");
     if (offset < start_ || offset + count > start_ + block_.size()) {
+      std::size_t kept = 0;
+      if (offset >= start_ && offset < start_ + block_.size()) {
+        kept = static_cast<std::size_t>(start_ + block_.size() - offset);
+        std::copy(block_.end() - static_cast<std::ptrdiff_t>(kept), block_.end(), block_.begin());
+      }
       start_ = offset;
       block_.resize(static_cast<std::size_t>(
           std::min<std::uint64_t>(std::max(block_bytes, count), size_ - offset)));
-      const std::size_t n = read_(start_, block_);
-      block_.resize(n);
+      const std::size_t n = read_(start_ + kept, std::span(block_).subspan(kept));
+      block_.resize(kept + n);
       progress_(n);
-      if (n < count) throw damaged("it is cut short");
+      if (block_.size() < count) throw damaged("it is cut short");
     }
     return ByteSpan(block_).subspan(static_cast<std::size_t>(offset - start_), count);
   }
@@ -91,8 +96,16 @@ void check_entries(Stream& stream, std::vector<PackEntry> entries,
     left = left.subspan(some.size());
     const std::uint64_t start = some.front().offset;
     const PackEntry& last = some.back();
-    const ByteSpan range = stream.at(start, static_cast<std::size_t>(last.offset - start) +
-                                                entry_header_size + last.stored_size);
+    ByteSpan range;
+    try {
+      range = stream.at(start, static_cast<std::size_t>(last.offset - start) + entry_header_size +
+                                   last.stored_size);
+    } catch (const Error& error) { // it became shorter while it was read
+      if (error.kind() != ErrorKind::integrity) throw;
+      for (const PackEntry& entry : some)
+        damages.push_back({entry.id, error.message()});
+      continue;
+    }
     stored.clear();
     for (const PackEntry& entry : some) {
       const ByteSpan here = range.subspan(static_cast<std::size_t>(entry.offset - start));
@@ -149,15 +162,10 @@ std::vector<PackDamage> check_pack(const ReadAt& read, std::uint64_t size, const
     damages.push_back({std::nullopt, error.message()});
   }
   Stream stream(read, size, progress);
-  try {
-    if (contents)
-      check_entries(stream, std::move(contents->entries), damages);
-    else
-      check_by_headers(stream, size, damages);
-  } catch (const Error& error) { // it became shorter while it was read
-    if (error.kind() != ErrorKind::integrity) throw;
-    damages.push_back({std::nullopt, error.message()});
-  }
+  if (contents)
+    check_entries(stream, std::move(contents->entries), damages);
+  else
+    check_by_headers(stream, size, damages);
   return damages;
 }
 
@@ -188,7 +196,8 @@ std::optional<PackContents> read_own_pack(const File& file, const Digest& id,
     return file.read_at(into, offset);
   };
   const std::uint64_t size = file.size();
-  if (!is_sealed(file, id.hex())) return read_sound_pack(read, size, id, progress);
+  // Another user's mark says what that user wants it to say.
+  if (!is_sealed(file, id.hex()) || !is_own(file)) return read_sound_pack(read, size, id, progress);
   progress(size);
   return read_sound_end(read, size, id);
 }

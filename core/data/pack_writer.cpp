@@ -41,15 +41,27 @@ PackWriter::~PackWriter() {
   if (!finished_) ::unlink(temporary_.c_str());
 }
 
+// A part that is missing would put all that follows at offsets where it does not lie.
+void PackWriter::fail(const Error& error) {
+  const std::lock_guard lock(mutex_);
+  if (!failure_) failure_ = error;
+}
+
+void PackWriter::throw_if_failed() {
+  const std::lock_guard lock(mutex_);
+  if (failure_) throw Error(*failure_);
+}
+
 bool PackWriter::place(std::span<PackEntry> entries, std::span<const ByteSpan> stored) {
+  throw_if_failed();
   std::uint64_t bytes = 0;
   for (PackEntry& entry : entries) {
     entry.offset = size_ + bytes;
     bytes += entry_header_size + entry.stored_size;
   }
-  entries_.insert(entries_.end(), entries.begin(), entries.end());
   const bool direct = bytes >= direct_bytes;
   if (direct) flush(); // what comes before
+  entries_.insert(entries_.end(), entries.begin(), entries.end());
   size_ += bytes;
   if (direct) {
     const std::lock_guard lock(mutex_);
@@ -65,10 +77,9 @@ bool PackWriter::place(std::span<PackEntry> entries, std::span<const ByteSpan> s
 }
 
 void PackWriter::write(std::span<const PackEntry> entries, std::span<const ByteSpan> stored) {
-  const auto done = [&](bool failed) {
+  const auto done = [&] {
     const std::lock_guard lock(mutex_);
     --writing_;
-    failed_ = failed_ || failed;
     written_.notify_all();
   };
   try {
@@ -82,11 +93,15 @@ void PackWriter::write(std::span<const PackEntry> entries, std::span<const ByteS
       parts.push_back(stored[i]);
     }
     write_parts(parts, entries.front().offset);
-  } catch (...) {
-    done(true);
+  } catch (const Error&) { // fail() has it
+    done();
+    throw;
+  } catch (const std::exception& error) {
+    fail(Error(ErrorKind::failed, error.what()));
+    done();
     throw;
   }
-  done(false);
+  done();
 }
 
 void PackWriter::append(PackEntry entry, ByteSpan stored) {
@@ -105,8 +120,13 @@ void PackWriter::flush() {
 void PackWriter::write_parts(std::span<const ByteSpan> parts, std::uint64_t offset) {
   // One at a time: threads that write to one file would spin on the kernel's lock of it.
   const std::lock_guard lock(file_mutex_);
-  with_context(fmt::format("while writing a pack in '{}'", store_.native()),
-               [&] { file_.write_at(parts, offset); });
+  try {
+    with_context(fmt::format("while writing a pack in '{}'", store_.native()),
+                 [&] { file_.write_at(parts, offset); });
+  } catch (const Error& error) {
+    fail(error);
+    throw;
+  }
   for (const ByteSpan part : parts)
     unstarted_ += part.size();
   if (unstarted_ < write_back_bytes) return;
@@ -116,6 +136,7 @@ void PackWriter::write_parts(std::span<const ByteSpan> parts, std::uint64_t offs
 }
 
 Digest PackWriter::finish() {
+  throw_if_failed();
   PackEnd end = encode_pack_end(kind_, entries_);
   buffer_.insert(buffer_.end(), end.bytes.begin(), end.bytes.end());
   size_ += end.bytes.size();
@@ -123,11 +144,10 @@ Digest PackWriter::finish() {
   {
     std::unique_lock lock(mutex_);
     written_.wait(lock, [&] { return writing_ == 0; });
-    if (failed_)
-      throw Error(ErrorKind::failed,
-                  fmt::format("a pack in '{}' was not written whole", store_.native()));
   }
-  seal(file_, end.id.hex(), 0444);
+  throw_if_failed();
+  // Where the file system takes no mark the pack is read again when it is shared.
+  (void)seal(file_, end.id.hex());
   if (::fsync(file_.fd()) != 0) throw system_error(errno, "sync", temporary_.native());
   const fs::path target = store_ / pack_name(end.id);
   if (::rename(temporary_.c_str(), target.c_str()) != 0)

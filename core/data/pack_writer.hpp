@@ -2,11 +2,13 @@
 // left can be told from what a live one writes.
 #pragma once
 
+#include "core/base/error.hpp"
 #include "core/base/fs.hpp"
 #include "core/data/pack.hpp"
 
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -34,11 +36,13 @@ class PackWriter {
   [[nodiscard]] const std::vector<PackEntry>& entries() const { return entries_; }
 
   // Waits for every write(), writes index and footer, syncs, and renames to
-  // <store>/packs/<id>.pack. Returns the id; the entries are then in order of id. Throws Error,
-  // also if a write() did.
+  // <store>/packs/<id>.pack. Returns the id; the entries are then in order of id. After anything
+  // could not be written, this and place() throw the error of that.
   Digest finish();
 
  private:
+  void fail(const Error& error);
+  void throw_if_failed();
   void flush();
   void write_parts(std::span<const ByteSpan> parts, std::uint64_t offset);
 
@@ -56,7 +60,7 @@ class PackWriter {
   std::mutex mutex_;            // over what follows
   std::condition_variable written_;
   int writing_ = 0; // placed, and not written yet
-  bool failed_ = false;
+  std::optional<Error> failure_;
 };
 
 // Removes the temporary files of dead writers from <store>/tmp. Never throws; returns how many.

@@ -1,6 +1,7 @@
 // Plans packs while it walks the version, and sends them from a pool.
 #include "core/base/error.hpp"
 #include "core/base/interrupt.hpp"
+#include "core/data/missing.hpp"
 #include "core/data/pack_sharing.hpp"
 #include "core/data/remote_claim.hpp"
 #include "core/data/task_pool.hpp"
@@ -113,6 +114,7 @@ class Pusher final : public ObjectVisitor {
   }
 
   void count(const Linked& linked) {
+    progress_.count(linked.objects, "objects");
     stats_.objects += linked.objects;
     stats_.bytes += linked.bytes;
     stats_.packs += linked.packs;
@@ -151,6 +153,7 @@ class Pusher final : public ObjectVisitor {
 
   void take_first() {
     stats_.bytes += sending_.front().bytes.get();
+    progress_.count(sending_.front().ids.size(), "objects");
     if (options_.claim != nullptr) options_.claim->renew();
     // The remote's index answers for them from now on.
     for (const Digest& id : sending_.front().ids)
@@ -181,11 +184,19 @@ TransferStats push_objects(ObjectStore& local, RemoteStore& remote, const Digest
     if (auto* cleaner = remote.storage().ability<AbandonedWrites>())
       cleaner->remove_abandoned_writes();
   }
-  options.progress_or_none().begin("pushing", 0, ProgressUnit::bytes);
+  Progress& progress = options.progress_or_none();
+  std::uint64_t total = 0;
+  if (progress.is_seen() && !options.dry_run) {
+    const MissingQuery query{
+        .has_below = [&](const Digest& node) { return !options.check && remote.has(node); },
+        .find = [&](const Digest& id) { return remote.has(id) ? std::nullopt : local.find(id); }};
+    total = missing_bytes(local, manifest, query, options.stop);
+  }
+  progress.begin("pushing", total, ProgressUnit::bytes);
   Pusher pusher(local, remote, options);
   walk_objects(local, manifest, pusher);
   const TransferStats stats = pusher.finish();
-  options.progress_or_none().end();
+  progress.end();
   return stats;
 }
 

@@ -355,6 +355,7 @@ class Scanner {
       visitor_.leave();
       break;
     case Event::entry:
+      if (options_.progress != nullptr) options_.progress->count(1, "files");
       if (new_cache_) new_cache_->file(first.name, first.file);
       visitor_.entry({.type = first.file.type,
                       .name = first.name,

@@ -7,6 +7,7 @@
 #include "core/base/text.hpp"
 #include "core/data/pack_reader.hpp"
 #include "core/data/pack_writer.hpp"
+#include "core/data/seal.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -351,6 +352,8 @@ void ObjectStore::close_pack(PackKind kind, std::unique_lock<std::mutex>& lock) 
 
 void ObjectStore::adopt(const Digest& pack, PackKind kind, std::span<const PackEntry> entries) {
   index_.add(pack, kind, entries);
+  // Another user could change it after it was checked, and the checksums with it.
+  if (!is_own(File::open_read(pack_path(pack)))) return;
   const std::lock_guard lock(adopted_mutex_);
   adopted_.insert(pack);
 }

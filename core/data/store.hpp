@@ -145,7 +145,7 @@ class ObjectStore final : public ObjectSink, public ObjectSource {
   StoreStats stats_;
 
   mutable std::mutex adopted_mutex_;
-  std::unordered_set<Digest> adopted_; // packs of which this process has checked every digest
+  std::unordered_set<Digest> adopted_; // own packs of which this process has checked every digest
 
   std::mutex files_mutex_;
   std::vector<std::pair<Digest, std::shared_ptr<const File>>> files_; // most recently used last

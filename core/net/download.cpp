@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 namespace mlp::net {
 
 namespace {
@@ -38,6 +40,12 @@ class Receiver {
     } else {
       part_.restart(strong_etag(head));
     }
+    std::uint64_t rest = 0;
+    if (const std::string* length = head.header("content-length"))
+      std::from_chars(length->data(), length->data() + length->size(), rest);
+    if (rest == 0) return;
+    progress_.begin("downloading", part_.size() + rest, ProgressUnit::bytes);
+    progress_.advance(part_.size());
   }
   [[nodiscard]] bool begun() const noexcept { return begun_; }
 
@@ -68,8 +76,7 @@ Downloaded download(const std::string& url, const fs::path& target,
   options.retry.attempts = 1; // an attempt of ours goes on where the last one stopped
   HttpClient client(std::move(options));
   PartFile part(target);
-  Downloaded result;
-  result.resumed_at = part.size();
+  const std::uint64_t resumed_at = part.size();
   progress.begin("downloading", 0, ProgressUnit::bytes);
   progress.advance(part.size());
   Retry retry(policy, stop);
@@ -107,13 +114,19 @@ Downloaded download(const std::string& url, const fs::path& target,
     if (!retry.again(wait)) throw failure;
   }
   progress.end();
-  result.bytes = part.size();
-  result.resumed_at = std::min(result.resumed_at, result.bytes);
-  result.sha256 = part.hash(stop);
+  return finish_download(part, target, expected, resumed_at, origin, stop);
+}
+
+Downloaded finish_download(PartFile& part, const fs::path& target,
+                           const std::optional<Digest>& expected, std::uint64_t resumed_at,
+                           std::string_view origin, const std::stop_token& stop) {
+  const Downloaded result{.bytes = part.size(),
+                          .resumed_at = std::min(resumed_at, part.size()),
+                          .sha256 = part.hash(stop)};
   if (expected && result.sha256 != *expected) {
     part.remove();
     throw Error(ErrorKind::integrity,
-                fmt::format("what '{}' sent is not what was expected: its digest is {}", origin,
+                fmt::format("what '{}' gave is not what was expected: its digest is {}", origin,
                             result.sha256.text()))
         .with_hint("check the digest and the URL; the file may have been replaced");
   }

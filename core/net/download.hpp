@@ -26,4 +26,13 @@ struct Downloaded {
 Downloaded download(const std::string& url, const fs::path& target,
                     const std::optional<Digest>& expected, HttpOptions options, Progress& progress);
 
+class PartFile;
+
+// The end of every such copy, from wherever: what `part` has, all of it, becomes the target.
+// `origin` is who sent it, for the error of another digest than `expected`, with which the part is
+// thrown away. Blocks. Throws Error: integrity, interrupted.
+Downloaded finish_download(PartFile& part, const fs::path& target,
+                           const std::optional<Digest>& expected, std::uint64_t resumed_at,
+                           std::string_view origin, const std::stop_token& stop);
+
 } // namespace mlp::net

@@ -25,6 +25,28 @@ expect_exit 4 mlp data import other "$url/nothing"
 contains "$err" "has no such file"
 expect_exit 0 mlp data import table "file:$PWD/site/table.csv" tables/t.csv
 cmp site/table.csv tables/t.csv
+
+# From a folder: what an interrupted copy has is gone on from, unless the file is another one by now.
+mkdir data/late
+mlp data import late "file:$PWD/site/noise.bin" data/late/noise.bin >/dev/null
+rm -rf data/late/noise.bin
+python3 - "$PWD/site/noise.bin" data/late/noise.bin <<'PY'
+import os, sys
+source, target = sys.argv[1:]
+info = os.stat(source)
+times = ":".join("%d.%09d" % divmod(t, 10**9) for t in (info.st_mtime_ns, info.st_ctime_ns))
+open(target + ".part", "wb").write(open(source, "rb").read(1000000))
+open(target + ".part.etag", "w").write(f"{info.st_dev}:{info.st_ino}:{info.st_size}:{times}")
+PY
+expect_exit 0 mlp --json data import late "file:$PWD/site/noise.bin" data/late/noise.bin --sha256 "$sum"
+equals "$(jq .resumed_at <<<"$out")" 1000000
+cmp site/noise.bin data/late/noise.bin
+rm data/late/noise.bin
+printf 'something else' >data/late/noise.bin.part
+printf '1:2:3:4.0:5.0' >data/late/noise.bin.part.etag
+expect_exit 0 mlp --json data import late "file:$PWD/site/noise.bin" data/late/noise.bin --sha256 "$sum"
+equals "$(jq .resumed_at <<<"$out")" 0
+equals "$(ls data/late)" noise.bin
 expect_exit 2 mlp data import x "ftp://127.0.0.1/x"
 expect_exit 2 mlp data import x "http://ada:hunter2@127.0.0.1/x"
 lacks "$err" hunter2

@@ -54,4 +54,35 @@ expect_exit 3 mlp remote add secret "s3://AK:hunter2@team"
 lacks "$err" "hunter2"
 expect_exit 3 mlp remote add wrong "s3://team?endpont=https://x"
 contains "$err" "endpoint"
+
+# Files that others have put there, under keys that no object of ours has.
+base=http://127.0.0.1:$S3_HTTP/team
+head -c 20000000 /dev/urandom >table.bin
+put() {
+  curl -fsS -o /dev/null -T "$1" --aws-sigv4 aws:amz:us-east-1:s3 -u AKTEST:SKTEST \
+    -H "x-amz-content-sha256: UNSIGNED-PAYLOAD" "$base/$2"
+}
+put table.bin 'date%3D2024/a%20b.csv'
+endpoint="?endpoint=http://127.0.0.1:$S3_HTTP"
+expect_exit 0 mlp data import table "s3://team/date=2024/a%20b.csv$endpoint" data/table.bin
+cmp table.bin data/table.bin
+expect_exit 4 mlp data import none "s3://team/date=2024/none.csv$endpoint"
+contains "$err" "no object 'date=2024/none.csv'"
+expect_exit 2 mlp data import none "s3://team/$endpoint" data/none
+# Interrupted, and gone on from; but not where it was replaced since.
+etag=$(curl -fsSI --aws-sigv4 aws:amz:us-east-1:s3 -u AKTEST:SKTEST \
+  -H "x-amz-content-sha256: UNSIGNED-PAYLOAD" "$base/date%3D2024/a%20b.csv" |
+  tr -d '\r' | sed -n 's/^[Ee][Tt]ag: //p')
+rm data/table.bin
+head -c 9000000 table.bin >data/table.bin.part
+printf %s "$etag" >data/table.bin.part.etag
+expect_exit 0 mlp --json data import table "s3://team/date=2024/a%20b.csv$endpoint" data/table.bin
+equals "$(jq .resumed_at <<<"$out")" 9000000
+cmp table.bin data/table.bin
+rm data/table.bin
+head -c 9000000 /dev/zero >data/table.bin.part
+printf '"0"' >data/table.bin.part.etag
+expect_exit 0 mlp --json data import table "s3://team/date=2024/a%20b.csv$endpoint" data/table.bin
+equals "$(jq .resumed_at <<<"$out")" 0
+cmp table.bin data/table.bin
 bash "$MLP_SOURCE/dev/services/ceph-down.sh" "$CEPH"

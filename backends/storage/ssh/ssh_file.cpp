@@ -59,8 +59,7 @@ net::Downloaded copy_ssh_file(const net::Url& url, const fs::path& target,
   FileState file = decode_file_state(client.ask({.kind = FrameKind::stat_file}));
   net::PartFile part(target);
   if (part.etag() != file.state || part.size() > file.size) part.restart(file.state);
-  net::Downloaded result;
-  result.resumed_at = part.size();
+  const std::uint64_t resumed_at = part.size();
   progress.begin("copying", file.size, ProgressUnit::bytes);
   progress.advance(part.size());
   net::Retry retry(options.retry, options.stop);
@@ -81,17 +80,8 @@ net::Downloaded copy_ssh_file(const net::Url& url, const fs::path& target,
     }
   }
   progress.end();
-  result.bytes = part.size();
-  result.sha256 = part.hash(options.stop);
-  if (expected && result.sha256 != *expected) {
-    part.remove();
-    throw Error(ErrorKind::integrity,
-                fmt::format("the file at host '{}' is not what was expected: its digest is {}",
-                            client.place().host, result.sha256.text()))
-        .with_hint("check the digest and the URL; the file may have been replaced");
-  }
-  part.become(target);
-  return result;
+  return net::finish_download(part, target, expected, resumed_at, client.place().host,
+                              options.stop);
 }
 
 } // namespace mlp::storage

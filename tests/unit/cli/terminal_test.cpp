@@ -78,6 +78,24 @@ TEST_CASE("progress is cut to the terminal, and a message goes above it") {
   CHECK(terminal.text() == "\rhashing  50 %  50 of 10\033[K\r\033[Ka message\r\n");
 }
 
+TEST_CASE("progress tells share, bytes, things, rate and time left") {
+  PseudoTerminal terminal(120);
+  {
+    TerminalProgress progress(true, false, false);
+    CHECK(progress.is_seen());
+    progress.begin("pushing", 4 << 20, ProgressUnit::bytes);
+    std::this_thread::sleep_for(400ms);
+    progress.count(1200, "objects");
+    progress.count(34, "objects");
+    std::this_thread::sleep_for(120ms);
+    progress.advance(1 << 20);
+  }
+  const std::string text = terminal.text();
+  CHECK_THAT(text, Catch::Contains("pushing  25 %  1.0 MiB of 4.0 MiB  1,234 objects  "));
+  CHECK_THAT(text, Catch::Matchers::Matches(".*  [0-9.]+ [KM]iB/s  [0-9.]+ m?s left.*",
+                                            Catch::CaseSensitive::Yes));
+}
+
 TEST_CASE("without a terminal there are plain lines only, and quiet leaves errors only") {
   PseudoTerminal terminal(80);
   {

@@ -163,27 +163,126 @@ TEST_CASE("objects are found where a garbage collection has moved them") {
                      batch.plain[i].end()));
 }
 
-TEST_CASE("a pack that could not be written whole is not finished") {
+namespace {
+
+// No file of this process may become longer.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : ignored_(::signal(SIGXFSZ, SIG_IGN)) {
+    REQUIRE(::getrlimit(RLIMIT_FSIZE, &old_) == 0);
+    struct rlimit small = old_;
+    small.rlim_cur = bytes;
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
+  }
+  FileSizeLimit(FileSizeLimit&&) = delete;
+  ~FileSizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &old_);
+    ::signal(SIGXFSZ, ignored_);
+  }
+
+ private:
+  struct rlimit old_ {};
+  void (*ignored_)(int);
+};
+
+} // namespace
+
+TEST_CASE("a pack that could not be written whole takes no more, and is not finished") {
   const TemporaryDirectory folder;
   fs::create_directories(folder.path() / "tmp");
   fs::create_directories(folder.path() / "packs");
+  const bool direct = GENERATE(true, false); // past the buffer, or through it
   PackWriter writer(folder.path(), PackKind::data);
-  const Bytes large = test::noise(300000, 3);
+  const Bytes large = test::noise(direct ? 300000 : 100000, 3);
   const ByteSpan view(large);
   PackEntry entry{.id = sha256(large),
                   .stored_size = static_cast<std::uint32_t>(large.size()),
                   .plain_size = static_cast<std::uint32_t>(large.size()),
                   .crc = crc32(large)};
-  struct rlimit old {};
-  REQUIRE(::getrlimit(RLIMIT_FSIZE, &old) == 0);
-  REQUIRE(writer.place({&entry, 1}, {&view, 1}));
-  const auto ignored = ::signal(SIGXFSZ, SIG_IGN);
-  struct rlimit small = old;
-  small.rlim_cur = 4096;
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
-  CHECK_THROWS_AS(writer.write({&entry, 1}, {&view, 1}), Error);
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &old) == 0);
-  ::signal(SIGXFSZ, ignored);
-  CHECK_THROWS_AS(writer.finish(), Error);
+  {
+    const FileSizeLimit limit(4096);
+    const auto fill = [&] {
+      for (int i = 0; i < 20; ++i)
+        writer.append(entry, view);
+    };
+    CHECK_THROWS_AS(fill(), Error);
+  }
+  // There is room again.
+  const auto has_cause = Catch::Matchers::Predicate<Error>(
+      [](const Error& error) { return error.message().find("too large") != std::string::npos; });
+  CHECK_THROWS_MATCHES(writer.append(entry, view), Error, has_cause);
+  CHECK_THROWS_MATCHES(writer.finish(), Error, has_cause);
   CHECK(fs::is_empty(folder.path() / "packs"));
+}
+
+TEST_CASE("who may read a pack is left to the umask") {
+  const TemporaryDirectory folder;
+  ObjectStore store(folder.path());
+  const mode_t old = ::umask(077);
+  const Bytes content = object(1);
+  const ByteSpan view(content);
+  (void)store.put_each(PackKind::data, {&view, 1});
+  store.flush();
+  ::umask(old);
+  for (const auto& [pack, kind] : store.packs()) {
+    struct stat info {};
+    REQUIRE(::stat(store.pack_path(pack).c_str(), &info) == 0);
+    CHECK((info.st_mode & 0777) == 0400);
+    CHECK(is_sealed(File::open_read(store.pack_path(pack)), pack.hex()));
+  }
+}
+
+TEST_CASE("the seal of another user's pack is not believed, nor its checksums") {
+  if (::geteuid() != 0) return; // only root can give files away
+  const TemporaryDirectory folder;
+  const Bytes content = test::noise(5000, 1);
+  const ByteSpan view(content);
+  Location location;
+  fs::path path;
+  {
+    ObjectStore store(folder.path());
+    location = store.locate(store.put_each(PackKind::data, {&view, 1}).front());
+    store.flush();
+    location = store.locate(location.entry.id);
+    path = store.pack_path(location.pack);
+  }
+  flip(path, location.entry.offset + entry_header_size + 5);
+  REQUIRE(seal(File::open_read(path), location.pack.hex()));
+  const auto read = [&] {
+    return read_own_pack(File::open_read(path), location.pack, [](std::uint64_t) {});
+  };
+  CHECK(read()); // what a mark is for
+  REQUIRE(::chown(path.c_str(), 65534, 65534) == 0);
+  CHECK_FALSE(read());
+
+  // With a checksum that fits what it holds now.
+  ObjectStore store(folder.path());
+  store.adopt(location.pack, PackKind::data, {&location.entry, 1});
+  Bytes stored(location.entry.stored_size);
+  REQUIRE(File::open_read(path).read_at(stored, location.entry.offset + entry_header_size) ==
+          stored.size());
+  location.entry.crc = crc32(stored);
+  ObjectBatch batch;
+  CHECK_THROWS_AS(store.read_each({&location, 1}, batch), Error);
+}
+
+TEST_CASE("a check reads every byte of a pack once") {
+  const TemporaryDirectory folder;
+  std::vector<Bytes> objects;
+  for (std::uint64_t i = 0; i < 300; ++i) { // half of it can be compressed
+    objects.push_back(test::noise(64 * 1024, i));
+    std::fill_n(objects.back().begin(), 32 * 1024, std::byte{1});
+  }
+  ObjectStore store(folder.path());
+  (void)store.put_each(PackKind::data, std::vector<ByteSpan>(objects.begin(), objects.end()));
+  store.flush();
+  const Digest pack = store.packs().begin()->first;
+  const File file = File::open_read(store.pack_path(pack));
+  std::uint64_t seen = 0;
+  CHECK(check_pack([&](std::uint64_t offset,
+                       std::span<std::byte> into) { return file.read_at(into, offset); },
+                   file.size(), pack, [&](std::uint64_t bytes) { seen += bytes; })
+            .empty());
+  CHECK(seen > file.size() / 2);
+  CHECK(seen <= file.size());
 }
