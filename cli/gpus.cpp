@@ -29,6 +29,15 @@ Json processes_json(const gpu::Gpu& gpu) {
   return list;
 }
 
+// Of each active link: a GPU's bus id, "switch", or null.
+Json nvlink_ends_json(const gpu::Gpu& gpu) {
+  if (!gpu.nvlinks) return nullptr;
+  Json list = json_array();
+  for (const std::string& end : gpu.nvlink_ends)
+    list.push_back(end.empty() ? Json() : Json(end));
+  return list;
+}
+
 } // namespace
 
 Json gpu_json(const gpu::Gpu& gpu) {
@@ -68,6 +77,7 @@ Json gpu_json(const gpu::Gpu& gpu) {
        {"pcie", pcie},
        {"nvlinks", value_or_null(gpu.nvlinks)},
        {"nvlinks_active", value_or_null(gpu.nvlinks_active)},
+       {"nvlink_ends", nvlink_ends_json(gpu)},
        {"mig", value_or_null(gpu.mig)},
        {"last_xid", value_or_null(gpu.last_xid)},
        {"xids", Json(gpu.xids)},

@@ -8,6 +8,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 namespace mlp {
 
 namespace {
@@ -31,6 +35,60 @@ std::string power_text(const gpu::Gpu& gpu) {
 template <class T>
 std::string with_unit(const std::optional<T>& value, std::string_view unit) {
   return value ? fmt::format("{} {}", *value, unit) : "-";
+}
+
+// "1980/1980": now, and at most.
+std::string of_most(const std::optional<unsigned>& now, const std::optional<unsigned>& most) {
+  const auto text = [](const std::optional<unsigned>& value) {
+    return value ? std::to_string(*value) : std::string("-");
+  };
+  return now || most ? text(now) + "/" + text(most) : "-";
+}
+
+// "2/0": errors that were corrected and that were not, since the driver was loaded.
+std::string ecc_text(const gpu::Gpu& gpu) {
+  if (!gpu.ecc) return "-";
+  if (!*gpu.ecc) return "off";
+  const auto count = [](const std::optional<std::uint64_t>& errors) {
+    return errors ? std::to_string(*errors) : std::string("-");
+  };
+  return count(gpu.ecc_corrected) + "/" + count(gpu.ecc_uncorrected);
+}
+
+// "4/4: GPU 1 x2, GPU 2 x2": active links of all, and how many of them reach what.
+std::string nvlinks_text(const gpu::Gpu& gpu, const gpu::Inventory& inventory) {
+  if (!gpu.nvlinks) return "-";
+  if (*gpu.nvlinks == 0) return "none";
+  std::vector<std::pair<std::string, int>> ends;
+  for (const std::string& end : gpu.nvlink_ends) {
+    const auto known = std::ranges::find(
+        inventory.gpus, end, [](const gpu::Gpu& other) { return other.bus_id.value_or(""); });
+    const std::string name = end.empty()                     ? "?"
+                             : known == inventory.gpus.end() ? end
+                                                             : fmt::format("GPU {}", known->index);
+    const auto counted = std::ranges::find(ends, name, &std::pair<std::string, int>::first);
+    if (counted == ends.end())
+      ends.emplace_back(name, 1);
+    else
+      ++counted->second;
+  }
+  std::string text = of_most(gpu.nvlinks_active, gpu.nvlinks);
+  for (const auto& [name, links] : ends)
+    text += fmt::format("{}{} x{}", &name == &ends.front().first ? ": " : ", ", name, links);
+  return text;
+}
+
+// What the table has no room for.
+std::string details_text(const gpu::Inventory& inventory) {
+  constexpr const char* line = "{:>3}  {:>9}  {:>9}  {:>8}  {:>8}  {:>9}  {}\n";
+  std::string text = fmt::format(fmt::runtime("\n" + std::string(line)), "GPU", "SM MHZ", "MEM MHZ",
+                                 "ECC", "PCIE GEN", "WIDTH", "NVLINKS");
+  for (const gpu::Gpu& gpu : inventory.gpus)
+    text += fmt::format(fmt::runtime(line), gpu.index, of_most(gpu.sm_clock, gpu.sm_clock_max),
+                        of_most(gpu.memory_clock, gpu.memory_clock_max), ecc_text(gpu),
+                        of_most(gpu.pcie_generation, gpu.pcie_generation_max),
+                        of_most(gpu.pcie_width, gpu.pcie_width_max), nvlinks_text(gpu, inventory));
+  return text;
 }
 
 // 80 columns at most, as long as the state is of two short words.
@@ -79,6 +137,7 @@ void run(Session& session) {
   std::string text;
   if (!inventory.gpus.empty()) {
     text = table_text(inventory);
+    if (session.arguments().has("--wide")) text += details_text(inventory);
     if (processes) text += processes_text(inventory);
   }
   session.output().emit(record, TextView{text});
@@ -100,9 +159,11 @@ const Command gpu_ls_command = {
     .category = Category::training,
     .options = {{.name = "--processes",
                  .help = "list the processes on each GPU too",
-                 .letter = 'p'}},
+                 .letter = 'p'},
+                {.name = "--wide", .help = "show clocks, ECC errors and links too", .letter = 'w'}},
     .examples = {{"mlp gpu ls", "the GPUs and how they are"},
                  {"mlp gpu ls --processes", "and who uses them"},
+                 {"mlp gpu ls --wide", "clocks, memory errors, PCIe and NVLink too"},
                  {"mlp gpu ls --json", "everything that the driver tells, for a script"}},
     .run = run};
 

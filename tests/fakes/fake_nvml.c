@@ -4,6 +4,8 @@
 //   driver VERSION            cuda NUMBER (13000 for 13.0)
 //   gpu KEY=VALUE ...         one GPU; a key that is not given is "not supported"
 // Keys are those of gpu_number() and gpu_text() below; '_' in a text stands for a space.
+// nvlink_to=BUS,BUS,...: the far end of each active link, where there is no nvswitch=1; xid=N: it
+// reports that XID to those that wait for events, but for the first time that they look.
 // processes=PID:BYTES:NAME,... lost=CODE makes its handle fail; gone=CODE all that is asked of it.
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +31,12 @@ typedef struct {
 typedef struct {
   unsigned long long total, free, used;
 } Memory;
+
+typedef struct {
+  void* device;
+  unsigned long long type, data;
+  unsigned gpu_instance, compute_instance;
+} Event;
 
 enum { success = 0, invalid = 2, not_supported = 3, too_small = 7, timed_out = 10 };
 
@@ -210,10 +218,21 @@ int nvmlDeviceGetNvLinkState(void* gpu, unsigned link, unsigned* out) {
   *out = link < active;
   return success;
 }
+int nvmlDeviceGetNvLinkRemotePciInfo_v2(void* gpu, unsigned link, Pci* out) {
+  const char* at = find(gpu, "nvlink_to");
+  for (; at != NULL && link > 0; --link) {
+    at += strcspn(at, ", \n");
+    at = *at == ',' ? at + 1 : NULL;
+  }
+  if (at == NULL) return not_supported;
+  memset(out, 0, sizeof *out);
+  out->bus = (unsigned)strtoul(at, NULL, 0);
+  return success;
+}
 int nvmlDeviceGetNvLinkRemoteDeviceType(void* gpu, unsigned link, unsigned* out) {
-  (void)link;
-  *out = 2;
-  return find(gpu, "nvswitch") == NULL ? not_supported : success;
+  Pci info;
+  *out = find(gpu, "nvswitch") != NULL ? 2 : 0;
+  return *out == 2 ? success : nvmlDeviceGetNvLinkRemotePciInfo_v2(gpu, link, &info);
 }
 int nvmlDeviceGetMigMode(void* gpu, unsigned* now, unsigned* later) {
   const int result = gpu_unsigned(gpu, "mig", now);
@@ -244,4 +263,32 @@ int nvmlSystemGetProcessName(unsigned pid, char* out, unsigned size) {
     return success;
   }
   return 6;
+}
+
+// One set, of all GPUs: each of them that has an XID reports it once, from the second wait on.
+static unsigned waits, reported;
+int nvmlEventSetCreate(void** out) {
+  waits = reported = 0;
+  *out = &waits;
+  return success;
+}
+int nvmlEventSetFree(void* set) {
+  (void)set;
+  return success;
+}
+int nvmlDeviceRegisterEvents(void* gpu, unsigned long long types, void* set) {
+  (void)set;
+  return types == 8 ? gone(gpu) : invalid;
+}
+int nvmlEventSetWait_v2(void* set, Event* out, unsigned milliseconds) {
+  (void)set;
+  (void)milliseconds;
+  if (waits++ == 0) return timed_out;
+  for (; reported < gpu_count; ++reported) {
+    if (gpu_number(gpus[reported], "xid", &out->data) != success) continue;
+    out->device = gpus[reported++];
+    out->type = 8;
+    return success;
+  }
+  return timed_out;
 }

@@ -40,6 +40,20 @@ contains "$out" "  3  T4                                      -      -      -   
 equals "$(awk 'length > 80' <<<"$out")" ""
 equals "$err" ""
 
+# Wide: clocks now and at most, errors corrected and not, PCIe, and what NVLinks reach.
+expect_exit 0 with_fake "$MLP" gpu ls --wide
+contains "$out" "  3  T4                                      -      -      -           -  ok"
+contains "$out" "GPU     SM MHZ    MEM MHZ       ECC  PCIE GEN      WIDTH  NVLINKS"
+contains "$out" "  0  1980/1980  2619/2619       2/0       1/5      16/16  18/18: switch x18"
+contains "$out" "  2          -          -         -         -          -  -"
+contains "$out" "  3          -          -         -         -          -  none"
+sed "s/nvlinks=18 nvlinks_active=18 nvswitch=1/nvlinks=6 nvlinks_active=4 nvlink_to=0x5e,0x5e,0x77/" gpus.txt >meshed.txt
+expect_exit 0 env LD_LIBRARY_PATH="$fakes" FAKE_NVML="$PWD/meshed.txt" "$MLP" gpu ls -w
+contains "$out" "  0  1980/1980  2619/2619       2/0       1/5      16/16  4/6: GPU 1 x2, 0000:77:00.0 x1, ? x1"
+expect_exit 0 env LD_LIBRARY_PATH="$fakes" FAKE_NVML="$PWD/meshed.txt" "$MLP" gpu ls --json
+equals "$(jq -c '[.gpus[0, 2, 3].nvlink_ends]' <<<"$out")" \
+  '[["0000:5e:00.0","0000:5e:00.0","0000:77:00.0",null],null,[]]'
+
 expect_exit 0 with_fake "$MLP" gpu ls --processes
 contains "$out" "  0        4242     1.0 GiB  /usr/bin/python3"
 expect_exit 0 with_fake env CUDA_VISIBLE_DEVICES=1 "$MLP" gpu ls
