@@ -21,8 +21,7 @@ class Runtime {
   [[nodiscard]] virtual const model::Signature& signature() const noexcept = 0;
   // What it computes on: "cpu", "cuda:0".
   [[nodiscard]] virtual std::string_view device() const noexcept { return "cpu"; }
-  // Where the device was left to the runtime and it took the CPU: why ("no NVIDIA driver: ...").
-  // Empty otherwise.
+  // Why that is the CPU, where it was not asked for: "no NVIDIA driver: ...". Empty otherwise.
   [[nodiscard]] virtual std::string_view cpu_reason() const noexcept { return {}; }
 
   // Computes the outputs named in `outputs` (empty: all, in the signature's order). Inputs come in

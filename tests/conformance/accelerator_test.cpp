@@ -412,7 +412,9 @@ TEST_CASE("many threads use one runtime on the accelerator", "[accelerator]") {
   const auto on_cpu = runtime_factory().load(file, {.threads = 1});
   CHECK(runtime_factory().load(file, {.threads = 1, .device = "auto"})->device() == "cuda:0");
   CHECK(on_gpu->device() == "cuda:0");
+  CHECK(on_gpu->cpu_reason().empty());
   CHECK(on_cpu->device() == "cpu");
+  CHECK(on_cpu->cpu_reason().empty());
   CHECK_THROWS_AS(runtime_factory().load(file, {.threads = 1, .device = "cuda:7"}), Error);
   CHECK_THROWS_AS(runtime_factory().load(file, {.threads = 1, .device = "gpu"}), Error);
   fs::remove(file);
@@ -444,6 +446,19 @@ TEST_CASE("many threads use one runtime on the accelerator", "[accelerator]") {
       threads.emplace_back(ask, rows);
   }
   CHECK(different == 0);
+}
+
+TEST_CASE("a model of which a GPU does nothing runs on the CPU, and says why", "[accelerator]") {
+  ModelBuilder b;
+  b.input("x", {-1, 4});
+  b.node("Hardmax", {"x"}, {"y"});
+  b.output("y", {-1, 4});
+  const TemporaryDirectory folder;
+  const fs::path file = folder.path() / "hardmax.onnx";
+  std::ofstream(file, std::ios::binary) << b.bytes();
+  const auto runtime = runtime_factory().load(file, {.threads = 1, .device = "auto"});
+  CHECK(runtime->device() == "cpu");
+  CHECK(runtime->cpu_reason() == "a GPU does none of the model's operators");
 }
 
 TEST_CASE("a failure on the accelerator names the node, and the next call works", "[accelerator]") {
