@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """peak_memory.py FILE COMMAND...: runs the command, and writes to FILE the most bytes that it had in
-memory at once (its maximum resident set). Exits as the command did."""
+memory at once (its maximum resident set), or what this program has, some 14 MB, if that is more.
+Exits as the command did."""
 import resource
 import subprocess
 import sys
