@@ -84,6 +84,9 @@ void reductions(Device& device, Report& report) {
       {.outer = 2, .count = 5003, .inner = 1},   {.outer = 1, .count = 70'000, .inner = 1},
       {.outer = 4, .count = 9, .inner = 5},      {.outer = 2, .count = 300, .inner = 40},
       {.outer = 1, .count = 20'000, .inner = 3}, {.outer = 6, .count = 1, .inner = 33},
+      {.outer = 301, .count = 2, .inner = 1},    {.outer = 129, .count = 4, .inner = 1},
+      {.outer = 67, .count = 8, .inner = 1},     {.outer = 33, .count = 13, .inner = 1},
+      {.outer = 19, .count = 32, .inner = 1},    {.outer = 9, .count = 33, .inner = 1},
   };
   for (const Reduce kind : kKinds)
     for (ReduceSpec s : shapes) {

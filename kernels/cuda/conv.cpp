@@ -10,7 +10,7 @@ namespace {
 
 class Conv final : public ConvPlan {
  public:
-  Conv(const Context& context, std::shared_ptr<ConvLibrary> library, const ConvSpec& spec)
+  Conv(const Context& context, const std::shared_ptr<ConvLibrary>& library, const ConvSpec& spec)
       : context_(context), spec_(spec), type_(library_type(context, spec.dtype)),
         weights_(spec.out_channels * (spec.channels / spec.groups)) {
     for (int axis = 0; axis < spec.window.rank; ++axis) {
@@ -30,7 +30,10 @@ class Conv final : public ConvPlan {
     y_ = Staging(y);
     ConvSpec bare = even_pads(spec);
     bare.dtype = type_;
-    engine_ = make_conv_engine(context, std::move(library), bare, Direction::forward, false);
+    engine_ = make_batch_engine(context, library, bare, Direction::forward, {});
+    if (engine_ == nullptr)
+      engine_ =
+          make_batch_engine(context, library, bare, Direction::forward, {.last_resort = true});
     if (engine_ == nullptr)
       throw Error(ErrorKind::unsupported, "cuDNN has no algorithm for a convolution of this shape");
   }
@@ -92,7 +95,7 @@ class Conv final : public ConvPlan {
 
 std::unique_ptr<ConvPlan> plan_conv(const Context& context, std::shared_ptr<ConvLibrary> library,
                                     const ConvSpec& spec) {
-  return std::make_unique<Conv>(context, std::move(library), spec);
+  return std::make_unique<Conv>(context, library, spec);
 }
 
 } // namespace mlp::kernels::cuda

@@ -10,9 +10,10 @@ enum class Direction : std::uint8_t { forward, data, weights };
 
 // Of the spec's type; x and y with channels first or last, w[out_channels, channels / groups,
 // kernel...] or w[out_channels, kernel..., channels / groups]. The one that the direction computes
-// is written.
+// is written, or with `add` (weights alone) added to.
 struct Operands {
   void *x, *w, *y;
+  bool add = false;
 };
 
 class ConvEngine {
@@ -22,12 +23,26 @@ class ConvEngine {
   virtual void run(const Queue& q, const Operands& operands, void* workspace) const = 0;
 };
 
+// Where an engine is looked for. The last resort is one algorithm that does most sizes, which is
+// slow; else it is what cuDNN's heuristic names.
+struct Way {
+  bool channels_last = false;
+  bool last_resort = false;
+};
+
+// What the library takes in one tensor.
+std::int64_t most_elements() noexcept;
+
 // Pads have to be the same at both ends of an axis; bias and activation are left out. Products of
 // f32 operands are as context.precision says, but for bf16: then the caller gives bf16 operands.
-// Null: there is no deterministic algorithm for these sizes in this order of axes.
+// Null: there is no deterministic algorithm for these sizes on this way.
 std::unique_ptr<ConvEngine> make_conv_engine(const Context& context,
                                              std::shared_ptr<ConvLibrary> library,
-                                             const ConvSpec& spec, Direction direction,
-                                             bool channels_last);
+                                             const ConvSpec& spec, Direction direction, Way way);
+
+// The same for batches of more than most_elements(), in conv_parts.cpp.
+std::unique_ptr<ConvEngine> make_batch_engine(const Context& context,
+                                              const std::shared_ptr<ConvLibrary>& library,
+                                              const ConvSpec& spec, Direction direction, Way way);
 
 } // namespace mlp::kernels::cuda

@@ -1,5 +1,5 @@
-// Convolutions that are trained, on cuDNN: channels last where it has a deterministic algorithm for
-// that, else channels first with transpositions around it.
+// Convolutions that are trained, on cuDNN: channels last where its heuristic has a deterministic
+// algorithm for that, else channels first with transpositions around it.
 #include "kernels/cuda/conv_engine.hpp"
 #include "kernels/cuda/staging.hpp"
 #include "kernels/cuda/streams.hpp"
@@ -18,9 +18,15 @@ class Pass {
       : direction_(direction) {
     ConvSpec even = even_pads(spec);
     even.dtype = library_type(context, DType::f32);
-    engine_ = make_conv_engine(context, library, even, direction, true);
-    const bool channels_last = engine_ != nullptr;
-    if (!channels_last) engine_ = make_conv_engine(context, library, even, direction, false);
+    // A good algorithm is worth transpositions, the last resort without them is not.
+    bool channels_last = false;
+    for (const Way way :
+         {Way{.channels_last = true}, Way{}, Way{.channels_last = true, .last_resort = true},
+          Way{.last_resort = true}}) {
+      channels_last = way.channels_last;
+      engine_ = make_batch_engine(context, library, even, direction, way);
+      if (engine_ != nullptr) break;
+    }
     if (engine_ == nullptr)
       throw Error(ErrorKind::unsupported,
                   "cuDNN has no deterministic algorithm to train a convolution of this shape");

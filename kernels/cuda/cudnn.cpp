@@ -174,8 +174,8 @@ Sizes sizes_of(const ConvSpec& spec) {
 class Engine final : public ConvEngine {
  public:
   Engine(const Context& context, std::shared_ptr<ConvLibrary> library, const ConvSpec& spec,
-         Direction direction, bool channels_last)
-      : library_(std::move(library)), direction_(direction), channels_last_(channels_last),
+         Direction direction, Way way)
+      : library_(std::move(library)), direction_(direction), way_(way),
         is_strict_(spec.dtype == DType::f32 && context.precision == Precision::f32),
         x_(*library_, library_->f.create_tensor, library_->f.destroy_tensor),
         y_(*library_, library_->f.create_tensor, library_->f.destroy_tensor),
@@ -187,7 +187,7 @@ class Engine final : public ConvEngine {
     const int axes = sizes.rank + 2;
     const auto describe = [&](cudnnStatus_t status) {
       // There is another way where channels last cannot be said.
-      if (channels_last)
+      if (way.channels_last)
         is_described_ = is_described_ && status == CUDNN_STATUS_SUCCESS;
       else
         library_->check(status, "describe a convolution");
@@ -199,16 +199,16 @@ class Engine final : public ConvEngine {
         steps[at] = as_int(step);
         step *= size[at];
       };
-      if (channels_last) stride(1);
+      if (way.channels_last) stride(1);
       for (int i = axes - 1; i >= 2; --i)
         stride(static_cast<std::size_t>(i));
-      if (!channels_last) stride(1);
+      if (!way.channels_last) stride(1);
       stride(0);
       describe(f.set_tensor(descriptor, type, axes, size.data(), steps.data()));
     };
     tensor(x_.get(), sizes.x);
     tensor(y_.get(), sizes.y);
-    describe(f.set_filter(w_.get(), type, channels_last ? CUDNN_TENSOR_NHWC : CUDNN_TENSOR_NCHW,
+    describe(f.set_filter(w_.get(), type, way.channels_last ? CUDNN_TENSOR_NHWC : CUDNN_TENSOR_NCHW,
                           axes, sizes.w.data()));
     describe(f.set_conv(conv_.get(), sizes.rank, sizes.pads.data(), sizes.strides.data(),
                         sizes.dilations.data(), CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
@@ -288,7 +288,7 @@ class Engine final : public ConvEngine {
     case Direction::weights:
       status = f.backward_weights(handle, &one, x_.get(), t.x, y_.get(), t.y, conv_.get(),
                                   static_cast<cudnnConvolutionBwdFilterAlgo_t>(algorithm_),
-                                  workspace, bytes_, &zero, w_.get(), t.w);
+                                  workspace, bytes_, t.add ? &one : &zero, w_.get(), t.w);
       break;
     }
     library_->check(status, "run a convolution");
@@ -296,9 +296,13 @@ class Engine final : public ConvEngine {
 
  private:
   // `list` asks the heuristic, `room` for the workspace of an algorithm; `last` is deterministic
-  // and does more sizes than any other.
+  // and does more sizes than any other. Behind channels first there is no other way.
   template <class Perf, int most, class Algorithm, class List, class Room>
   bool choose_from(Algorithm last, const List& list, const Room& room) {
+    if (way_.last_resort)
+      return accept(last, math_,
+                    way_.channels_last ? kWorkspaceLimit : std::numeric_limits<std::size_t>::max(),
+                    room);
     std::array<Perf, most> found{};
     int count = 0;
     if (list(most, &count, found.data()) != CUDNN_STATUS_SUCCESS) count = 0;
@@ -311,9 +315,7 @@ class Engine final : public ConvEngine {
       const cudnnMathType_t math = is_strict_ ? math_ : perf.mathType;
       if (accept(perf.algo, math, kWorkspaceLimit, room)) return true;
     }
-    const bool is_last_way = !channels_last_;
-    return accept(last, math_,
-                  is_last_way ? std::numeric_limits<std::size_t>::max() : kWorkspaceLimit, room);
+    return false;
   }
   template <class Algorithm, class Room>
   bool accept(Algorithm algorithm, cudnnMathType_t math, std::size_t limit, const Room& room) {
@@ -328,7 +330,7 @@ class Engine final : public ConvEngine {
 
   std::shared_ptr<ConvLibrary> library_;
   Direction direction_;
-  bool channels_last_;
+  Way way_;
   bool is_strict_; // float32 and nothing less
   bool is_described_ = true;
   Descriptor<cudnnTensorDescriptor_t> x_, y_;
@@ -345,12 +347,14 @@ std::shared_ptr<ConvLibrary> load_conv_library() {
   return std::make_shared<ConvLibrary>();
 }
 
+std::int64_t most_elements() noexcept {
+  return std::numeric_limits<std::int32_t>::max();
+}
+
 std::unique_ptr<ConvEngine> make_conv_engine(const Context& context,
                                              std::shared_ptr<ConvLibrary> library,
-                                             const ConvSpec& spec, Direction direction,
-                                             bool channels_last) {
-  auto engine =
-      std::make_unique<Engine>(context, std::move(library), spec, direction, channels_last);
+                                             const ConvSpec& spec, Direction direction, Way way) {
+  auto engine = std::make_unique<Engine>(context, std::move(library), spec, direction, way);
   if (!engine->choose()) return nullptr;
   return engine;
 }
@@ -368,8 +372,12 @@ std::shared_ptr<ConvLibrary> load_conv_library() {
               "build it where cudnn.h is installed");
 }
 
+std::int64_t most_elements() noexcept {
+  return std::numeric_limits<std::int32_t>::max();
+}
+
 std::unique_ptr<ConvEngine> make_conv_engine(const Context&, std::shared_ptr<ConvLibrary>,
-                                             const ConvSpec&, Direction, bool) {
+                                             const ConvSpec&, Direction, Way) {
   return nullptr; // load_conv_library() has thrown before
 }
 

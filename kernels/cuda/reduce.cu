@@ -95,25 +95,29 @@ __device__ __forceinline__ double fold(const float* x, std::int64_t first, std::
   return Op::merge(Op::merge(s[0], s[1]), Op::merge(s[2], s[3]));
 }
 
-template <class Op>
-__device__ __forceinline__ double over_warp(double state) {
+// Over groups of neighbouring lanes; all lanes of the warp have to take part.
+template <class Op, int lanes>
+__device__ __forceinline__ double over_group(double state) {
 #pragma unroll
-  for (int distance = kWarp / 2; distance > 0; distance /= 2)
+  for (int distance = lanes / 2; distance > 0; distance /= 2)
     state = Op::merge(state, __shfl_xor_sync(kAllLanes, state, distance));
   return state;
 }
 
-// inner 1: a warp a row.
-template <class Op>
+// inner 1: a group of lanes a row.
+template <class Op, int lanes>
 __global__ void __launch_bounds__(kBlock) reduce_short(Reduction p, bool vector) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  const std::int64_t first =
-      static_cast<std::int64_t>(blockIdx.x) * kWarps + static_cast<int>(threadIdx.x) / kWarp;
-  for (std::int64_t row = first; row < p.outer;
-       row += static_cast<std::int64_t>(gridDim.x) * kWarps) {
-    const double state =
-        over_warp<Op>(fold<Op>(p.x + row * p.count, 0, p.count, lane, kWarp, vector));
-    if (lane == 0) put(p, 0, row, state);
+  constexpr int kRows = kBlock / lanes;
+  const int lane = static_cast<int>(threadIdx.x) % lanes;
+  // All lanes of a warp go round together, because they exchange values.
+  for (std::int64_t base = static_cast<std::int64_t>(blockIdx.x) * kRows; base < p.outer;
+       base += static_cast<std::int64_t>(gridDim.x) * kRows) {
+    const std::int64_t row = base + static_cast<int>(threadIdx.x) / lanes;
+    const bool real = row < p.outer;
+    const double own =
+        real ? fold<Op>(p.x + row * p.count, 0, p.count, lane, lanes, vector) : Op::start();
+    const double state = over_group<Op, lanes>(own);
+    if (real && lane == 0) put(p, 0, row, state);
   }
 }
 
@@ -126,7 +130,7 @@ __global__ void __launch_bounds__(kBlock) reduce_long(Reduction p, bool vector) 
     const std::int64_t part = job - row * p.parts;
     const std::int64_t first = part * p.part;
     const std::int64_t last = first + p.part < p.count ? first + p.part : p.count;
-    const double state = over_warp<Op>(
+    const double state = over_group<Op, kWarp>(
         fold<Op>(p.x + row * p.count, first, last, static_cast<int>(threadIdx.x), kBlock, vector));
     __syncthreads(); // of_warp may still be read from the row before
     if (threadIdx.x % kWarp == 0) of_warp[threadIdx.x / kWarp] = state;
@@ -196,13 +200,31 @@ void cut(const Queue& q, Reduction& p, std::int64_t jobs, std::int64_t least) {
   p.parts = (p.count + p.part - 1) / p.part;
 }
 
+// body(lanes): few enough for a row of `count` that most of them have two elements or more.
+template <class Body>
+void with_group(std::int64_t count, const Body& body) {
+  using std::integral_constant;
+  if (count <= 4)
+    body(integral_constant<int, 2>());
+  else if (count <= 8)
+    body(integral_constant<int, 4>());
+  else if (count <= 16)
+    body(integral_constant<int, 8>());
+  else if (count <= 32)
+    body(integral_constant<int, 16>());
+  else
+    body(integral_constant<int, kWarp>());
+}
+
 template <class Op>
 void reduce_with(const Queue& q, Reduction p) {
   constexpr const char* kWhat = "queue a reduction";
   constexpr std::int64_t kShort = 1024;
   if (p.inner == 1 && p.count <= kShort) {
     const bool vector = p.count % kPer == 0 && aligned16(p.x);
-    return launch(kWhat, reduce_short<Op>, blocks_for(q, p.outer * kWarp), q, p, vector);
+    return with_group(p.count, [&](auto lanes) {
+      launch(kWhat, reduce_short<Op, lanes()>, blocks_for(q, p.outer * lanes()), q, p, vector);
+    });
   }
   if (p.inner == 1) {
     const bool vector = p.count % kPer == 0 && aligned16(p.x);

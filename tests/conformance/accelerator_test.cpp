@@ -323,6 +323,26 @@ TEST_CASE("a fused normalisation broadcasts as its parts did", "[accelerator]") 
   check_batches(Program(b.bytes(), host(), {}, false), on_gpu, Dims{1, 1});
 }
 
+TEST_CASE("pooling all of an image is a reduction", "[accelerator]") {
+  for (const char* op : {"GlobalMaxPool", "GlobalAveragePool"}) {
+    ModelBuilder b;
+    b.input("x", {-1, 2, 3, 5});
+    b.node(op, {"x"}, {"y"});
+    b.output("y", {-1, 2, 1, 1});
+    const Program on_cpu(b.bytes(), host());
+    const Program on_gpu(b.bytes(), host(), {}, true, &gpu());
+    check_batches(on_cpu, on_gpu, Dims{1, 2, 3, 5});
+    std::vector<float> x = numbers(60);
+    std::fill_n(x.begin(), 15, -std::numeric_limits<float>::infinity());
+    Program::Context reference(on_cpu);
+    Program::Context context(on_gpu);
+    const std::vector<float> want = run(reference, Dims{2, 2, 3, 5}, x);
+    const std::vector<float> have = run(context, Dims{2, 2, 3, 5}, x);
+    CHECK(have[0] == want[0]);
+    CHECK(have[1] == Approx(want[1]));
+  }
+}
+
 TEST_CASE("pads that the host refuses are refused on the accelerator", "[accelerator]") {
   const auto expect = [](std::int64_t begin, std::int64_t end, bool is_float, const char* message) {
     ModelBuilder b;

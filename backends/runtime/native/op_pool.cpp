@@ -199,12 +199,9 @@ Kernel make_global_pool(const NodeSpec& spec) {
     const std::int64_t plane = in.dims.product(2, in.dims.size());
     Value& out = call.out(0, in.type, dims);
     if (call.on_accelerator()) {
-      kernels::PoolSpec pool;
-      pool.kind = Max ? kernels::Pool::max : kernels::Pool::average;
-      pool.channels = out.count;
-      pool.window.rank = 1;
-      pool.in[0] = pool.window.kernel[0] = plane;
-      return device->pool(call.stream(), pool, in.data<float>(), out.data<float>());
+      const auto kind = Max ? kernels::Reduce::largest : kernels::Reduce::mean;
+      return device->reduce(call.stream(), {.kind = kind, .outer = out.count, .count = plane},
+                            in.data<float>(), out.data<float>());
     }
     visit_float(in.type, [&](auto tag) {
       using T = typename decltype(tag)::type;

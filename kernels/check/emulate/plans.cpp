@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <vector>
 
 namespace mlp::kernels::cuda {
@@ -151,10 +152,12 @@ class Convolution {
     plan_ = library.cpu->plan_training(bare);
   }
   std::size_t workspace_bytes() const noexcept { return plan_->workspace_bytes(); }
+  std::int64_t most() const { return static_cast<std::int64_t>(std::max(x_.size(), y_.size())); }
   void compute(const Operands& t, void* workspace) const {
     std::vector<float> x = read(x_, t.x);
     std::vector<float> w = read(w_, t.w);
     std::vector<float> y = read(y_, t.y);
+    const std::vector<float> before = t.add ? w : std::vector<float>(w.size(), 0.0F);
     switch (direction_) {
     case Direction::forward:
       plan_->forward({}, x.data(), w.data(), y.data(), workspace);
@@ -164,6 +167,7 @@ class Convolution {
       return write(x_, x, t.x);
     case Direction::weights:
       plan_->backward_weights({}, x.data(), y.data(), w.data(), workspace);
+      std::transform(w.begin(), w.end(), before.begin(), w.begin(), std::plus<>());
       return write(w_, w, t.w);
     }
   }
@@ -238,14 +242,22 @@ std::unique_ptr<MatmulPlan> plan_matmul(const Context& context,
                                         const MatmulSpec& spec) {
   return std::make_unique<Matmul>(context, std::move(library), spec);
 }
-// As where cuDNN has no algorithm for groups with channels last, so that the other way is checked.
+// Little, so that batches are cut, as cuDNN's limit makes it only of those of gigabytes.
+std::int64_t most_elements() noexcept {
+  return 1 << 13;
+}
+// As where cuDNN has no algorithm for groups with channels last, and but the last resort for one
+// axis, so that every way is checked.
 std::unique_ptr<ConvEngine> make_conv_engine(const Context& context,
                                              std::shared_ptr<ConvLibrary> library,
-                                             const ConvSpec& spec, Direction direction,
-                                             bool channels_last) {
-  if (channels_last && spec.groups > 1) return nullptr;
-  return std::make_unique<Engine>(std::make_shared<const Convolution>(
-      *library, spec, direction, channels_last, context.precision));
+                                             const ConvSpec& spec, Direction direction, Way way) {
+  if (way.channels_last && spec.groups > 1) return nullptr;
+  if (!way.last_resort && spec.window.rank == 1) return nullptr;
+  auto convolution = std::make_shared<const Convolution>(*library, spec, direction,
+                                                         way.channels_last, context.precision);
+  if (spec.batch > 1 && convolution->most() > most_elements())
+    throw Error(ErrorKind::unsupported, "a tensor is too large for cuDNN");
+  return std::make_unique<Engine>(std::move(convolution));
 }
 
 } // namespace mlp::kernels::cuda
