@@ -179,8 +179,8 @@ TEST_CASE("a dense network trains on the GPU to what it trains to on the CPU", "
   const Trained gpu = run(spec, table.data, true);
   check_near(gpu, run(spec, table.data, false));
   CHECK(moved(gpu.result.network, spec.seed) > kFar);
-  // Again: the same bits.
-  check_same_bits(gpu.result.network, run(spec, table.data, true).result.network);
+  if (spec.optimizer.kind == OptimizerKind::adamw) // again: the same bits
+    check_same_bits(gpu.result.network, run(spec, table.data, true).result.network);
 }
 
 TEST_CASE("a convolutional network trains on the GPU to what it trains to on the CPU",
@@ -286,14 +286,18 @@ TEST_CASE("data that are streamed to the GPU train to the same bits", "[training
   const FitResult conv_resident = run(conv, stripes.data, true).result;
   dense.gpu_reserve = conv.gpu_reserve = kNoRoom;
 #ifdef MLP_EMULATED
-  // As late as CUDA may do what is queued, in several ways.
-  const unsigned seed = GENERATE(range(1U, 7U));
-  emulate::schedule(seed);
+  // What is queued is done as late as CUDA may do it, in several ways.
+  for (unsigned seed = 1; seed <= 6; ++seed) {
+    CAPTURE(seed);
+    emulate::schedule(seed);
+#else
+  {
 #endif
-  const FitResult streamed = run(dense, table.data, true).result;
-  check_same_bits(streamed.network, dense_resident.network);
-  CHECK(streamed.test->loss == dense_resident.test->loss);
-  check_same_bits(run(conv, stripes.data, true).result.network, conv_resident.network);
+    const FitResult streamed = run(dense, table.data, true).result;
+    check_same_bits(streamed.network, dense_resident.network);
+    CHECK(streamed.test->loss == dense_resident.test->loss);
+    check_same_bits(run(conv, stripes.data, true).result.network, conv_resident.network);
+  }
 #ifdef MLP_EMULATED
   emulate::schedule(0);
 #endif
