@@ -2,7 +2,7 @@
 # folder of the test's. Every promise has to hold there too: what can be tried again is.
 # shellcheck shell=bash disable=SC2034 # its users use them
 # FAULT EVERY METHODS, as fault_proxy.py has them. Few enough in a row for the attempts of a request.
-faults=("500 3" "slowdown 7" "reset 4" "truncate 3 GET")
+faults=("500 3" "slowdown 7" "reset 4" "lost 4" "truncate 3 GET")
 proxy_pid=
 
 # faulty PORT FAULT EVERY [METHODS]: a proxy before that port of this machine; $proxy is its port.

@@ -204,7 +204,7 @@ S3Response S3Client::send(const S3Request& request) {
       throw failure;
     }
     if (response.ok() || std::ranges::find(request.also, response.status) != request.also.end())
-      return {std::move(response), retry.attempt()};
+      return {std::move(response)};
 
     const Fault fault(response);
     const std::string source = credentials ? credentials->source : "nobody (anonymous)";

@@ -35,7 +35,6 @@ struct S3Request {
 
 struct S3Response {
   net::HttpResponse http;
-  unsigned attempts = 1; // above 1 a former one may have had its effect
 };
 
 class S3Client {

@@ -346,8 +346,9 @@ data::SwapResult S3Storage::compare_and_swap(std::string_view name,
     if (response.http.status != 412) return {true, desired};
     current = get_ref(ref);
   }
-  // Refused, but a former attempt whose answer was lost may have been the one that changed it.
-  const bool ours = response.attempts > 1 && current.writer == writer;
+  // Refused, but a former attempt, of ours or of the HTTP library's own, whose answer was lost may
+  // have been the one that changed it.
+  const bool ours = current.writer == writer;
   return {ours, std::move(current.text)};
 }
 

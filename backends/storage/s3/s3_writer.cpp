@@ -120,7 +120,7 @@ void S3Writer::complete() {
     if (response.http.ok() && xml && xml->name == "CompleteMultipartUploadResult") return;
     problem = fmt::format("{} {}", response.http.status,
                           xml ? printable(xml->value("Code")) : std::string());
-    if (response.http.status == 404 && response.attempts + round > 2) {
+    if (response.http.status == 404) {
       // A former attempt completed it and its answer got lost: then the object is there.
       const auto head =
           client_.send({.method = "HEAD", .name = name_, .doing = "writing", .also = {404}});
