@@ -241,9 +241,9 @@ TEST_CASE("the seal of another user's pack is not believed, nor its checksums") 
   fs::path path;
   {
     ObjectStore store(folder.path());
-    location = store.locate(store.put_each(PackKind::data, {&view, 1}).front());
+    const Digest id = store.put_each(PackKind::data, {&view, 1}).front();
     store.flush();
-    location = store.locate(location.entry.id);
+    location = store.locate(id);
     path = store.pack_path(location.pack);
   }
   flip(path, location.entry.offset + entry_header_size + 5);
