@@ -214,6 +214,14 @@ contains "$(status sanitizer-memcheck-gpu_check)" "ERROR SUMMARY: 3 errors"
 rm wild
 expect_exit 2 bench fresh no-such-step
 contains "$err" "no step is called 'no-such-step'"
+before=$(jq -c '[.steps[] | del(.seconds)]' out/gpu-bench.json)
+expect_exit 2 bench out no-such-step # what is there is no answer
+equals "$(jq -c '[.steps[] | del(.seconds)]' out/gpu-bench.json)" "$before"
+# The GPU has gone: what was measured on it stays.
+cp -r out gone
+GPUS=0 expect_exit 0 bench gone gpu_check
+contains "$out" "gpu_check                    kept"
+equals "$(jq -r '.steps[] | select(.step == "gpu_check").status' gone/gpu-bench.json)" ok
 
 # Two GPUs: training on both, their links, and the vendor's figures of each.
 export GPUS=2
