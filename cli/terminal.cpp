@@ -127,22 +127,24 @@ void TerminalProgress::draw_if_due() {
 void TerminalProgress::draw() {
   if (phase_.empty()) return;
   const std::uint64_t done = done_;
+  // What was estimated, and is passed, tells nothing any more.
+  const std::uint64_t total = done > total_ ? 0 : total_;
   const std::chrono::duration<double> passed = Clock::now() - began_;
   const bool bytes = unit_ == ProgressUnit::bytes;
   const auto amount = [&](std::uint64_t n) { return bytes ? format_bytes(n) : format_count(n); };
   std::string text = phase_;
-  if (total_ > 0)
-    text += fmt::format(" {:3.0f} %", 100.0 * std::min(1.0, static_cast<double>(done) /
-                                                                static_cast<double>(total_)));
+  if (total > 0)
+    text +=
+        fmt::format(" {:3.0f} %", 100.0 * static_cast<double>(done) / static_cast<double>(total));
   if (done > 0) {
     text +=
-        total_ > 0 ? fmt::format("  {} of {}", amount(done), amount(total_)) : "  " + amount(done);
+        total > 0 ? fmt::format("  {} of {}", amount(done), amount(total)) : "  " + amount(done);
     if (things_ > 0) text += fmt::format("  {} {}", format_count(things_), counted_);
     const double rate = static_cast<double>(done) / std::max(passed.count(), 1e-3);
     text += fmt::format("  {}/s", amount(static_cast<std::uint64_t>(rate)));
-    if (total_ > done && rate > 0)
+    if (total > done && rate > 0)
       text += fmt::format("  {} left", format_duration(std::chrono::duration<double>(
-                                           static_cast<double>(total_ - done) / rate)));
+                                           static_cast<double>(total - done) / rate)));
   }
   if (!note_.empty()) text += "  " + note_;
   const std::string line = fmt::format("\r{}\033[K", fit_width(text, terminal_width() - 1));

@@ -96,6 +96,19 @@ TEST_CASE("progress tells share, bytes, things, rate and time left") {
                                             Catch::CaseSensitive::Yes));
 }
 
+TEST_CASE("a total that was passed is told no more") {
+  PseudoTerminal terminal(120);
+  {
+    TerminalProgress progress(true, false, false);
+    progress.begin("adding", 1 << 20, ProgressUnit::bytes);
+    std::this_thread::sleep_for(520ms);
+    progress.advance(4 << 20);
+  }
+  const std::string text = terminal.text();
+  CHECK_THAT(text, Catch::Contains("\radding  4.0 MiB  "));
+  CHECK_THAT(text, !Catch::Contains("%") && !Catch::Contains("left"));
+}
+
 TEST_CASE("without a terminal there are plain lines only, and quiet leaves errors only") {
   PseudoTerminal terminal(80);
   {
